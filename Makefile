@@ -1,0 +1,45 @@
+# make demo    run the orders quickstart into ./out and say what came of it
+# make test    run the tests; PYTEST_ARGS="-k group" narrows them
+# make lint    ruff (lint and format), mypy --strict, the import floors
+# make bench   run the benchmarks
+# make docs    check every example in the README and the docs by running it
+# make clean   remove what runs and tools have left (.venv stays)
+#
+# Each sets up .venv by itself (scripts/env.sh). VENV=/path/to/environment uses one that is ready instead.
+
+VENV ?= .venv
+BIN := $(VENV)/bin
+ORDERS_OUT ?= out
+PYTEST_ARGS ?=
+BENCH_ARGS ?=
+
+.PHONY: demo test lint bench docs clean env
+
+demo: env
+	@rm -f "$(ORDERS_OUT)/customers.jsonl" "$(ORDERS_OUT)/dead-letters.jsonl"
+	ORDERS_OUT="$(ORDERS_OUT)" $(BIN)/python -m bytewax.run flows.orders_quickstart
+	@ORDERS_OUT="$(ORDERS_OUT)" $(BIN)/python scripts/demo_summary.py
+
+test: env
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+lint: env
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: env
+	@set -e; for file in benchmarks/bench_*.py; do echo "== $$file"; $(BIN)/python "$$file" $(BENCH_ARGS); done
+
+docs: env
+	$(BIN)/python -m pytest tests/docs $(PYTEST_ARGS)
+
+clean:
+	rm -rf out build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -not -path './.venv/*' -not -path './.uv/*' -prune -exec rm -rf {} +
+
+env:
+ifeq ($(VENV),.venv)
+	@sh scripts/env.sh
+endif

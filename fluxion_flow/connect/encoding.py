@@ -1,0 +1,306 @@
+"""Documents as JSON: decoding of records one by one, encoding of whole batches as JSON Lines.
+
+Plain mode writes what any JSON reader takes; types that JSON has not become strings:
+
+====================  ==================================================================
+value                 written as
+====================  ==================================================================
+datetime              RFC 3339 text in UTC: ``"2024-05-01T10:00:00Z"``, with microseconds where they are not zero
+Decimal               string with all its digits: ``"12.50"``
+NaN, Infinity         ``"NaN"``, ``"Infinity"``, ``"-Infinity"`` (as Protocol Buffers' JSON mapping), never null
+bytes                 base64 string
+re.Pattern            the pattern as a string
+====================  ==================================================================
+
+Extended mode keeps the types: MongoDB Extended JSON v2, relaxed form (``{"$date": ...}``, ``{"$numberDecimal": ...}``,
+``{"$numberDouble": "NaN"}``, ``{"$binary": ...}``, ``{"$regularExpression": ...}``). Read with ``extended=True``
+the same values come back. Integers of any size are written and read exactly.
+
+Source of the extended form: MongoDB's specification "MongoDB Extended JSON (v2)".
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import math
+import re
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta, timezone
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+import msgspec
+
+from fluxion_flow.connect.spi import Document, Reject
+
+# ---------------------------------------------------------------------------------------------------------- decoding
+
+_decode_object: Callable[[bytes], Document] = msgspec.json.Decoder(dict).decode
+_UNDECODABLE = (ValueError, msgspec.DecodeError, RecursionError)
+
+
+def decode_document(record: bytes, extended: bool = False) -> Document:
+    """The document that one JSON text holds; with ``extended``, Extended JSON values become Python's.
+
+    Raises :class:`ValueError` with the reason when the text is not UTF-8, not JSON, or not an object.
+    """
+    try:
+        document = _decode_object(record)
+        return _from_extended_document(document) if extended and b'"$' in record else document
+    except _UNDECODABLE as error:
+        raise ValueError(_reason(error, record)) from None
+
+
+def decode_records(
+    records: Sequence[bytes], positions: Sequence[int], extended: bool = False
+) -> tuple[list[Document], Sequence[int], list[Reject]]:
+    """Documents and their positions, and the records that could not be decoded.
+
+    ``positions`` holds the place of each record. Blank records are passed over. A record's line break is no part of
+    its raw bytes in a reject.
+    """
+    try:
+        documents = [_decode_object(record) for record in records]
+        if extended:
+            documents = [_from_extended_document(document) for document in documents]
+        return documents, positions, []
+    except _UNDECODABLE:
+        pass
+    documents, places, rejects = [], [], []
+    for record, position in zip(records, positions, strict=True):
+        if record.isspace() or not record:
+            continue
+        try:
+            document = decode_document(record, extended)
+        except ValueError as error:
+            rejects.append(Reject(record.removesuffix(b"\n").removesuffix(b"\r"), position, str(error)))
+        else:
+            documents.append(document)
+            places.append(position)
+    return documents, places, rejects
+
+
+_JSON_NOUNS = {
+    "`array`": "an array",
+    "`str`": "a string",
+    "`int`": "a number",
+    "`float`": "a number",
+    "`bool`": "a boolean",
+    "`null`": "null",
+}
+
+
+def _reason(error: Exception, record: bytes) -> str:
+    if isinstance(error, RecursionError):
+        return "is nested too deeply"
+    try:
+        record.decode()
+    except UnicodeDecodeError as utf8_error:
+        return f"is not valid UTF-8 (byte {utf8_error.start})"
+    text = str(error).partition(" - at ")[0]
+    if text.startswith("Expected `object`, got `"):
+        return f"is not a JSON object but {_JSON_NOUNS.get(text.rpartition(' ')[2], 'another value')}"
+    if isinstance(error, msgspec.DecodeError):
+        return f"is not valid JSON: {text.removeprefix('JSON is malformed: ')}"
+    return text
+
+
+def from_extended(value: Any) -> Any:
+    """``value`` (decoded JSON) with Extended JSON objects as Python values; ``$oid``, ``$timestamp`` and such stay.
+
+    Raises :class:`ValueError` for an Extended JSON object with impossible content.
+    """
+    if value.__class__ is dict:
+        if len(value) <= 2:
+            key = next(iter(value), "")
+            reader = _EXTENDED_READERS.get(key)
+            if reader is not None and (len(value) == 1 or "$type" in value):
+                try:
+                    return reader(value)
+                except (ValueError, TypeError, KeyError, AttributeError, OverflowError, ArithmeticError, re.error):
+                    raise ValueError(f"holds a malformed {key}") from None
+        return {key: from_extended(item) for key, item in value.items()}
+    if value.__class__ is list:
+        return [from_extended(item) for item in value]
+    return value
+
+
+def _from_extended_document(document: Document) -> Document:
+    return {key: from_extended(item) for key, item in document.items()}
+
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+
+
+def _read_date(value: Document) -> datetime:
+    content = value["$date"]
+    if content.__class__ is dict:
+        content = int(content["$numberLong"])
+    if isinstance(content, str):
+        moment = msgspec.convert(content, datetime)
+        moment = moment.replace(tzinfo=timezone.utc) if moment.tzinfo is None else moment.astimezone(timezone.utc)
+        return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
+    return _EPOCH + timedelta(milliseconds=content)
+
+
+def _read_double(value: Document) -> float:
+    return float(value["$numberDouble"].replace("Infinity", "inf"))
+
+
+def _read_decimal(value: Document) -> Decimal:
+    try:
+        return Decimal(value["$numberDecimal"])
+    except InvalidOperation:
+        raise ValueError from None
+
+
+def _read_binary(value: Document) -> bytes | Document:
+    content = value["$binary"]
+    if isinstance(content, dict):
+        text, kind = content["base64"], content["subType"]
+    else:
+        text, kind = content, value["$type"]
+    if int(kind, 16) != 0:
+        return value
+    try:
+        return base64.b64decode(text, validate=True)
+    except binascii.Error:
+        raise ValueError from None
+
+
+_REGEX_FLAGS = {"i": re.IGNORECASE, "m": re.MULTILINE, "s": re.DOTALL, "x": re.VERBOSE}
+
+
+def _read_regex(value: Document) -> re.Pattern[str]:
+    content = value["$regularExpression"]
+    flags = re.RegexFlag(0)
+    for letter in content["options"]:
+        flags |= _REGEX_FLAGS.get(letter, re.RegexFlag(0))
+    return re.compile(content["pattern"], flags)
+
+
+_EXTENDED_READERS: dict[str, Callable[[Document], Any]] = {
+    "$date": _read_date,
+    "$numberInt": lambda value: int(value["$numberInt"]),
+    "$numberLong": lambda value: int(value["$numberLong"]),
+    "$numberDouble": _read_double,
+    "$numberDecimal": _read_decimal,
+    "$binary": _read_binary,
+    "$regularExpression": _read_regex,
+    "$undefined": lambda value: None,
+}
+
+# ---------------------------------------------------------------------------------------------------------- encoding
+
+
+def _encode_unusual(value: Any) -> Any:
+    if isinstance(value, re.Pattern):
+        return value.pattern
+    raise TypeError(f"it holds a value of type '{type(value).__name__}'")
+
+
+_encoder = msgspec.json.Encoder(enc_hook=_encode_unusual)
+_probe = msgspec.msgpack.Encoder(enc_hook=_encode_unusual)
+_PROBED_NOT_FINITE = re.compile(rb"\xcb[\x7f\xff][\xf0-\xff]")
+_UNENCODABLE = (TypeError, ValueError, RecursionError, OverflowError)
+
+
+def encode_document(document: Document, extended: bool = False) -> bytes:
+    """The JSON text of one document, without a line break.
+
+    Raises :class:`ValueError` with the reason when it cannot be written.
+    """
+    try:
+        if extended:
+            return _encoder.encode(to_extended(document))
+        text = _encoder.encode(document)
+        return _encoder.encode(_with_named_floats(document)) if b"null" in text else text
+    except _UNENCODABLE as error:
+        raise ValueError(f"cannot be written as JSON: {_unencodable_reason(error)}") from None
+
+
+def _unencodable_reason(error: Exception) -> str:
+    if isinstance(error, RecursionError):
+        return "it is nested too deeply"
+    if isinstance(error, UnicodeEncodeError):
+        return "a string in it is not valid Unicode (a lone surrogate)"
+    return str(error)
+
+
+def encode_lines(documents: Sequence[Document], extended: bool = False) -> tuple[bytes, dict[int, Exception]]:
+    """The documents as JSON Lines, and why some could not be written: index in ``documents`` → error.
+
+    A batch of plain JSON values costs one call of the encoder.
+    """
+    try:
+        if extended:
+            return _encoder.encode_lines(list(map(to_extended, documents))), {}
+        text = _encoder.encode_lines(documents)
+        if b"null" not in text or not _may_hold_not_finite(documents):
+            return text, {}
+    except _UNENCODABLE:
+        pass
+    lines: list[bytes] = []
+    errors: dict[int, Exception] = {}
+    for index, document in enumerate(documents):
+        try:
+            lines.append(encode_document(document, extended))
+        except ValueError as error:
+            errors[index] = error
+    return b"".join(line + b"\n" for line in lines), errors
+
+
+def _may_hold_not_finite(documents: Sequence[Document]) -> bool:
+    """Whether a NaN or an infinity may be among the values: false only when there is none.
+
+    JSON writes both as null without a word; MessagePack keeps their bits, so a search in it finds them in native code.
+    """
+    try:
+        return _PROBED_NOT_FINITE.search(_probe.encode(documents)) is not None
+    except OverflowError:
+        return True
+
+
+def _float_name(value: float) -> str:
+    return "NaN" if value != value else "Infinity" if value > 0 else "-Infinity"
+
+
+def _with_named_floats(value: Any) -> Any:
+    if value.__class__ is dict:
+        return {key: _with_named_floats(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_with_named_floats(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return _float_name(value)
+    return value
+
+
+def to_extended(value: Any) -> Any:
+    """``value`` in relaxed Extended JSON v2: plain JSON values, and an object where JSON lacks the type."""
+    kind = value.__class__
+    if kind is str or kind is int or kind is bool or value is None:
+        return value
+    if kind is float:
+        return value if math.isfinite(value) else {"$numberDouble": _float_name(value)}
+    if kind is dict:
+        return {key: to_extended(item) for key, item in value.items()}
+    if kind is list or kind is tuple:
+        return [to_extended(item) for item in value]
+    if isinstance(value, datetime):
+        return {"$date": _date_content(value)}
+    if isinstance(value, Decimal):
+        return {"$numberDecimal": str(value)}
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        return {"$binary": {"base64": base64.b64encode(value).decode(), "subType": "00"}}
+    if isinstance(value, re.Pattern):
+        options = "".join(letter for letter, flag in _REGEX_FLAGS.items() if value.flags & flag)
+        return {"$regularExpression": {"pattern": value.pattern, "options": options}}
+    return value
+
+
+def _date_content(moment: datetime) -> str | dict[str, str]:
+    moment = moment.replace(tzinfo=timezone.utc) if moment.tzinfo is None else moment.astimezone(timezone.utc)
+    if moment.year < 1970:
+        return {"$numberLong": str((moment - _EPOCH) // timedelta(milliseconds=1))}
+    return f"{moment:%Y-%m-%dT%H:%M:%S}.{moment.microsecond // 1000:03d}Z"

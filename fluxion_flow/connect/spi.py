@@ -1,0 +1,141 @@
+"""The Connect SPI: what a source and a sink are, in plain Python.
+
+A connector's author subclasses these classes and names no Bytewax type. The runtime turns a source into a Bytewax
+input (one Bytewax partition per source partition) and drives a sink's writers so that everything written in an epoch
+is durable before the epoch's checkpoint completes.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+Document = dict[str, Any]
+Cursor = Any
+"""A position in a source partition or a sink: JSON-like plain data (dict, list, str, int, float, bool, None)."""
+
+
+@dataclass(slots=True)
+class Reject:
+    """A record that could not be decoded: its raw bytes, where it stood, and why."""
+
+    raw: bytes
+    position: int
+    error: str
+
+
+@dataclass(slots=True)
+class Batch:
+    """A micro-batch: the documents that one read of a source partition returned, in order.
+
+    ``partition`` names the source partition; names sort in the order in which an offline run would read them.
+    ``position`` is the place of the first record in it (a byte, an offset, an index: whatever the source counts in);
+    ``positions`` the place of every document where the source knows it cheaply, else empty.
+    ``timestamp`` is the broker's or fetch time of the batch in milliseconds since the epoch: it must be the same when the batch is read again,
+    because ``$$NOW`` is taken from it.
+    """
+
+    documents: list[Document]
+    partition: str = ""
+    position: int = 0
+    positions: Sequence[int] = ()
+    timestamp: int = 0
+    rejects: list[Reject] = field(default_factory=list)
+    meta: Mapping[str, Any] = field(default_factory=dict)
+
+
+class SourceReader(ABC):
+    """Reads one partition of a source, from a cursor onwards."""
+
+    @abstractmethod
+    def read(self, max_documents: int) -> Batch | None:
+        """The next records, at most ``max_documents``. ``None``: complete, nothing will ever follow.
+
+        A batch without documents: nothing yet, ask again later. May raise: the source's error policy decides; a
+        later ``read`` must then go on from the same place.
+        """
+
+    @property
+    @abstractmethod
+    def cursor(self) -> Cursor:
+        """The position of the *next* read, as plain data with the connector's own version number in it."""
+
+    def lag(self) -> float | None:
+        """How far behind the newest record, in the source's unit (records, bytes, seconds); ``None``: unknown."""
+        return None
+
+    def committed(self, cursor: Cursor) -> None:  # noqa: B027
+        """Everything before ``cursor`` is durable downstream. Called after the checkpoint that holds it completed."""
+
+    def close(self) -> None:  # noqa: B027
+        """Let go of files, sockets and threads. Called once."""
+
+
+class StreamingSource(ABC):
+    """A place documents come from (Fluxion Connect: ``StreamingSource``)."""
+
+    bounded: bool = False
+    """Whether every partition completes some day."""
+
+    poll_interval: float = 0.05
+    """Seconds to wait after an empty read."""
+
+    @abstractmethod
+    def partitions(self) -> list[str]:
+        """Names of all partitions, the same on every worker; they sort in the order of an offline run."""
+
+    @abstractmethod
+    def open(self, partition: str, cursor: Cursor | None) -> SourceReader:
+        """A reader of ``partition`` that starts at ``cursor``, or at the configured start when it is ``None``."""
+
+
+class DeliveryError(Exception):
+    """Some documents of a write could not be delivered. ``errors`` maps their index in the batch to the reason."""
+
+    def __init__(self, errors: Mapping[int, Exception]) -> None:
+        self.errors = dict(errors)
+        first = next(iter(self.errors.values()), None)
+        super().__init__(f"{len(self.errors)} documents were not delivered, the first because: {first}")
+
+
+class SinkWriter(ABC):
+    """Writes batches to one part of a sink."""
+
+    @abstractmethod
+    def write(self, batch: Batch) -> None:
+        """Accept a batch, in order. It need not be durable yet.
+
+        Raises :class:`DeliveryError` where the system says which documents failed (the others count as accepted), or
+        any other exception when nothing of the batch was accepted.
+        """
+
+    @abstractmethod
+    def flush(self) -> None:
+        """Return when everything accepted is durable. Raises like :meth:`write`."""
+
+    @property
+    def cursor(self) -> Cursor:
+        """What :meth:`StreamingSink.open` needs after a crash to undo what was written after the last flush."""
+        return None
+
+    def close(self) -> None:  # noqa: B027
+        """Let go of files, sockets and threads. Called once, after the last flush."""
+
+
+class StreamingSink(ABC):
+    """A place documents go to (Fluxion Connect: ``StreamingSink``)."""
+
+    single_writer: bool = False
+    """Whether the whole run must share one writer (a single file), instead of one writer a worker."""
+
+    replays: bool = False
+    """Whether reopening at a cursor undoes later writes, so that a crash repeats nothing (exactly once)."""
+
+    keyed: bool = False
+    """Whether writing a document twice leaves the same result as once (an upsert)."""
+
+    @abstractmethod
+    def open(self, part: str, cursor: Cursor | None) -> SinkWriter:
+        """A writer for ``part`` (``"0"`` when there is one writer); ``cursor`` is its last durable position."""

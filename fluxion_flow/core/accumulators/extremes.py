@@ -1,0 +1,151 @@
+"""The smallest and largest values: ``$min``, ``$max``, ``$minN``, ``$maxN``."""
+
+from __future__ import annotations
+
+from operator import itemgetter
+from typing import Any, ClassVar
+
+from ...errors import Problems, Where
+from ..ordering import compare, representation, sort_key
+from ..values import MISSING
+from .group_size import build_with_n
+from .registry import Accumulator, ExpressionParser, Node, accumulator, read_options
+
+
+class _Extreme(Accumulator):
+    """The state is the extreme so far, ``None`` while there is none."""
+
+    sign: ClassVar[int]
+    zero_code = "None"
+
+    def zero(self) -> None:
+        return None
+
+    def add(self, state: Any, value: Any) -> Any:
+        if value is None or value is MISSING:
+            return state
+        if state is None:
+            return value
+        order = compare(value, state) * self.sign
+        if order == 0:
+            return value if representation(value) < representation(state) else state
+        return value if order > 0 else state
+
+    def merge(self, a: Any, b: Any) -> Any:
+        return self.add(a, b)
+
+    def result(self, state: Any) -> Any:
+        return state
+
+
+def _fast(better: str) -> str:
+    """Inline source: numbers, strings of the same class that are no better than the state leave it alone.
+
+    Equal doubles go to ``add``, because ``0.0`` and ``-0.0`` are equal but not the same.
+    """
+    return (
+        "if {v}.__class__ is {s}.__class__ and ("
+        f"({{v}}.__class__ is float and {{s}} {better} {{v}}) or "
+        f"(({{v}}.__class__ is int or {{v}}.__class__ is str) and {{s}} {better}= {{v}})): pass\n"
+        "else: {s} = {add}({s}, {v})"
+    )
+
+
+@accumulator(
+    "$min",
+    examples=[
+        ([{"x": 3}, {"x": 1.5}, {"x": None}, {}], {"$min": "$x"}, 1.5),
+        ([{"x": "a"}, {"x": 100}], {"$min": "$x"}, 100),
+        ([{"x": None}, {}], {"$min": "$x"}, None),
+    ],
+)
+class Min(_Extreme):
+    """The smallest value in MongoDB's order over all types; null and missing are left out, null when nothing is left.
+
+    Of equal values of different types the int is kept before the double, the double before the decimal.
+    MongoDB: $min.
+    """
+
+    sign = -1
+    fast = _fast("<")
+
+
+@accumulator(
+    "$max",
+    examples=[
+        ([{"x": 3}, {"x": 1.5}, {"x": None}, {}], {"$max": "$x"}, 3),
+        ([{"x": "a"}, {"x": 100}], {"$max": "$x"}, "a"),
+        ([{"x": None}, {}], {"$max": "$x"}, None),
+    ],
+)
+class Max(_Extreme):
+    """The largest value in MongoDB's order over all types; null and missing are left out, null when nothing is left.
+
+    Of equal values of different types the int is kept before the double, the double before the decimal.
+    MongoDB: $max.
+    """
+
+    sign = 1
+    fast = _fast(">")
+
+
+class _Extremes(Accumulator):
+    """The state is a list of candidates, cut back to the best ``n`` when it has grown."""
+
+    largest: ClassVar[bool]
+    zero_code = "[]"
+
+    def __init__(self, n: int) -> None:
+        self.n = n
+
+    def zero(self) -> list[Any]:
+        return []
+
+    def add(self, state: list[Any], value: Any) -> list[Any]:
+        if value is not None and value is not MISSING:
+            state.append(value)
+            if len(state) > 2 * self.n + 16:
+                state[:] = self.result(state)
+        return state
+
+    def merge(self, a: list[Any], b: list[Any]) -> list[Any]:
+        a += b
+        if len(a) > 2 * self.n + 16:
+            a[:] = self.result(a)
+        return a
+
+    def result(self, state: list[Any]) -> list[Any]:
+        keyed = sorted([(sort_key(value), representation(value), i, value) for i, value in enumerate(state)])
+        if self.largest:
+            keyed.sort(key=itemgetter(0), reverse=True)
+        return [value for *_, value in keyed[: self.n]]
+
+    @classmethod
+    def build(
+        cls, spec: Any, where: Where, parser: ExpressionParser, problems: Problems
+    ) -> tuple[Accumulator, list[Node]] | None:
+        options = read_options(spec, where, problems, ("input", "n"))
+        if options is None:
+            return None
+        nodes = [parser.expression(options["input"], where / "input")]
+        return build_with_n(cls, nodes, options["n"], where / "n", parser, problems)
+
+
+@accumulator(
+    "$minN",
+    examples=[([{"x": 3}, {"x": 1}, {"x": 2}, {"x": None}, {}], {"$minN": {"input": "$x", "n": 2}}, [1, 2])],
+)
+class MinN(_Extremes):
+    """The ``n`` smallest values, smallest first; null and missing are left out. MongoDB: $minN."""
+
+    largest = False
+
+
+@accumulator(
+    "$maxN",
+    examples=[([{"x": 3}, {"x": 1}, {"x": 2}, {"x": None}, {}], {"$maxN": {"input": "$x", "n": 2}}, [3, 2])],
+)
+class MaxN(_Extremes):
+    """The ``n`` largest values, largest first; null and missing are left out. MongoDB: $maxN."""
+
+    largest = True

@@ -1,0 +1,97 @@
+"""What generated code can ask of the run: the time, the place of the record at hand, random numbers made from it."""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from .values import MISSING, from_millis
+
+
+class Environment:
+    """The surroundings of one batch on its way through generated code.
+
+    ``partition``, ``position`` and ``positions`` say where the batch's documents came from; ``$rand`` and
+    ``$sampleRate`` are functions of them, so that a replay decides alike. ``timestamp`` (milliseconds since the epoch,
+    UTC) is the value of ``$$NOW``. ``changes[k]`` counts how many documents stage *k* of a program gave more (or
+    fewer) than it got; ``surprises`` how many documents left the speculative tier.
+    """
+
+    __slots__ = (
+        "_draws", "_index", "changes", "documents", "iterator", "meta", "now", "partition", "position", "positions",
+        "seed", "surprises", "variables",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        *,
+        partition: str = "",
+        position: int = 0,
+        positions: Sequence[int] = (),
+        timestamp: int = 0,
+        seed: int = 0,
+        meta: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.partition = partition
+        self.position = position
+        self.positions = positions
+        self.now: datetime.datetime = from_millis(timestamp)
+        self.seed = seed
+        self.meta: Mapping[str, Any] = meta or {}
+        self.changes: list[int] = []
+        self.surprises = 0
+        self.documents: Sequence[dict[str, Any]] = ()
+        self.iterator: Iterator[dict[str, Any]] = iter(())
+        self._index: int | None = None
+        self._draws: dict[int, tuple[int, int]] = {}
+
+    def start(self, documents: Sequence[dict[str, Any]], stages: int) -> Iterator[dict[str, Any]]:
+        """Begin a pass over a batch; the iterator that comes back knows how far the pass is."""
+        self.documents = documents
+        self.iterator = iter(documents)
+        self.changes = [0] * stages
+        self._index = None
+        self._draws = {}
+        return self.iterator
+
+    def index(self) -> int:
+        """The index, in the batch, of the document at hand."""
+        if self._index is not None:
+            return self._index
+        return len(self.documents) - self.iterator.__length_hint__() - 1  # type: ignore[attr-defined, no-any-return]
+
+    def at(self, index: int | None) -> None:
+        """Say which document is at hand, where no iterator tells."""
+        if index != self._index:
+            self._draws = {}
+        self._index = index
+
+    def again(self) -> None:
+        """The document at hand is done anew: random numbers start over."""
+        self._draws = {}
+        self.surprises += 1
+
+    def place(self) -> int:
+        """The source position of the document at hand."""
+        index = self.index()
+        return self.positions[index] if self.positions else self.position + index
+
+    def random(self, site: int, seed: Any = None) -> float:
+        """A number in [0, 1) that depends on the seed, the record's place and ``site``, nothing else."""
+        place = self.place()
+        last, draw = self._draws.get(site, (place, -1))
+        draw = draw + 1 if last == place else 0
+        self._draws[site] = (place, draw)
+        text = f"{self.seed if seed is None else seed}|{self.partition}|{place}|{site}|{draw}"
+        return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=7).digest(), "big") / (1 << 56)
+
+    def metadata(self, path: str) -> Any:
+        """The value of ``{$meta: path}``; ``MISSING`` where the run has none."""
+        value: Any = self.meta
+        for part in path.split("."):
+            if not isinstance(value, Mapping) or part not in value:
+                return MISSING
+            value = value[part]
+        return value

@@ -1,0 +1,202 @@
+"""Arithmetic: $add, $subtract, $multiply, $divide, $mod and their kin (MongoDB: arithmetic expression operators)."""
+
+from __future__ import annotations
+
+import datetime
+from decimal import Decimal
+from typing import Any
+
+from ...values import DECIMAL128, EvaluationError, decimal128, from_millis, int64, is_nullish, is_number, to_millis, type_name
+from .. import kinds
+from ..emit import Atom, Emitter
+from ..registry import operator
+
+INT64 = "-9223372036854775808 <= {0} <= 9223372036854775807"
+
+
+def _two_numbers(name: str, a: Any, b: Any) -> None:
+    for value in (a, b):
+        if not is_number(value):
+            raise EvaluationError(f"{name} takes numbers, got {type_name(value)}")
+
+
+def _pair(a: Any, b: Any) -> tuple[Any, Any]:
+    """Both as Decimal when one of them is."""
+    if a.__class__ is Decimal or b.__class__ is Decimal:
+        return decimal128(a), decimal128(b)
+    return a, b
+
+
+@operator(
+    "$multiply",
+    returns=kinds.NUMBER | kinds.NULL,
+    examples=[
+        ({"price": 2.5, "qty": 4}, {"$multiply": ["$price", "$qty"]}, 10.0),
+        ({"price": 2.5}, {"$multiply": ["$price", "$qty"]}, None),
+        ({"price": "2.5"}, {"$multiply": ["$price", 2]}, EvaluationError),
+    ],
+)
+def multiply(*factors: Any) -> Any:
+    """Multiply numbers.
+
+    Null if any factor is null or missing; a product of integers beyond 64 bits becomes a double. Raises for anything
+    that is not a number. MongoDB: $multiply.
+    """
+    result: Any = 1
+    nothing = False
+    for factor in factors:
+        if is_nullish(factor):
+            nothing = True
+        elif not is_number(factor):
+            raise EvaluationError(f"$multiply takes numbers, got {type_name(factor)}")
+        elif not nothing:
+            x, y = _pair(result, factor)
+            result = DECIMAL128.multiply(x, y) if x.__class__ is Decimal else x * y
+            if result.__class__ is int:
+                result = int64(result)
+    return None if nothing else result
+
+
+@multiply.inline
+def _multiply(e: Emitter, atoms: list[Atom]) -> Atom | None:
+    return _chain(e, atoms, "*", e.bind(multiply.function, "multiply"))
+
+
+def _chain(e: Emitter, atoms: list[Atom], symbol: str, slow: str) -> Atom | None:
+    if len(atoms) < 2:
+        return None
+
+    def fast() -> Atom:
+        total = atoms[0]
+        for atom in atoms[1:]:
+            total = e.assign(f"{total.code} {symbol} {atom.code}", kinds.INT | kinds.FLOAT)
+            if not any(a.is_only(kinds.FLOAT) for a in (*atoms[:1], atom)):
+                code = total.code
+                e.line(f"if {code}.__class__ is int and not {INT64.format(code)}: {code} = float({code})")
+        return total
+
+    guards = [e.plain_number(a) for a in atoms]
+    call = f"{slow}({', '.join(a.code for a in atoms)})"
+    return e.guarded(guards, fast, call, kinds.NUMBER | kinds.NULL | kinds.DATE)
+
+
+@operator(
+    "$add",
+    returns=kinds.NUMBER | kinds.NULL | kinds.DATE,
+    examples=[
+        ({"a": 1, "b": 2.5}, {"$add": ["$a", "$b"]}, 3.5),
+        ({"a": 1}, {"$add": ["$a", "$b"]}, None),
+        ({"a": "1"}, {"$add": ["$a", 1]}, EvaluationError),
+    ],
+)
+def add(*terms: Any) -> Any:
+    """Add numbers, or numbers of milliseconds to one date.
+
+    Null if any term is null or missing; a sum of integers beyond 64 bits becomes a double. Raises for anything else
+    and for two dates. MongoDB: $add.
+    """
+    total: Any = 0
+    date: datetime.datetime | None = None
+    nothing = False
+    for term in terms:
+        if is_nullish(term):
+            nothing = True
+        elif term.__class__ is datetime.datetime:
+            if date is not None:
+                raise EvaluationError("$add takes only one date")
+            date = term
+        elif not is_number(term):
+            raise EvaluationError(f"$add takes numbers and dates, got {type_name(term)}")
+        else:
+            x, y = _pair(total, term)
+            total = DECIMAL128.add(x, y) if x.__class__ is Decimal else x + y
+            if total.__class__ is int:
+                total = int64(total)
+    if nothing:
+        return None
+    if date is None:
+        return total
+    return from_millis(to_millis(date) + _whole_millis(total))
+
+
+def _whole_millis(number: Any) -> int:
+    """Milliseconds to move a date by, rounded half away from zero."""
+    if number.__class__ is int:
+        return int(number)
+    if number != number or number in (float("inf"), float("-inf")):
+        raise EvaluationError("a date cannot be moved by NaN or Infinity")
+    return int(number + (Decimal("0.5") if number.__class__ is Decimal else 0.5) * (1 if number >= 0 else -1))
+
+
+@add.inline
+def _add(e: Emitter, atoms: list[Atom]) -> Atom | None:
+    return _chain(e, atoms, "+", e.bind(add.function, "add"))
+
+
+@operator(
+    "$subtract",
+    returns=kinds.NUMBER | kinds.NULL | kinds.DATE,
+    examples=[
+        ({"a": 5, "b": 2}, {"$subtract": ["$a", "$b"]}, 3),
+        ({"a": 5}, {"$subtract": ["$a", "$b"]}, None),
+    ],
+)
+def subtract(minuend: Any, subtrahend: Any) -> Any:
+    """Subtract numbers; a date minus a date is milliseconds, a date minus a number of milliseconds a date.
+
+    Null if either is null or missing. MongoDB: $subtract.
+    """
+    if is_nullish(minuend) or is_nullish(subtrahend):
+        return None
+    if minuend.__class__ is datetime.datetime:
+        if subtrahend.__class__ is datetime.datetime:
+            return to_millis(minuend) - to_millis(subtrahend)
+        if is_number(subtrahend):
+            return from_millis(to_millis(minuend) - _whole_millis(subtrahend))
+        raise EvaluationError(f"$subtract cannot take {type_name(subtrahend)} from a date")
+    _two_numbers("$subtract", minuend, subtrahend)
+    x, y = _pair(minuend, subtrahend)
+    if x.__class__ is Decimal:
+        return DECIMAL128.subtract(x, y)
+    result = x - y
+    return int64(result) if result.__class__ is int else result
+
+
+@subtract.inline
+def _subtract(e: Emitter, atoms: list[Atom]) -> Atom | None:
+    return _chain(e, atoms, "-", e.bind(subtract.function, "subtract"))
+
+
+@operator(
+    "$divide",
+    returns=kinds.NUMBER | kinds.NULL,
+    examples=[
+        ({"total": 10, "parts": 4}, {"$divide": ["$total", "$parts"]}, 2.5),
+        ({"total": 10}, {"$divide": ["$total", "$parts"]}, None),
+        ({"total": 10}, {"$divide": ["$total", 0]}, EvaluationError),
+    ],
+)
+def divide(dividend: Any, divisor: Any) -> Any:
+    """Divide one number by another; the result is a double, or a decimal when either is one.
+
+    Null if either is null or missing. Raises for a divisor of zero. MongoDB: $divide.
+    """
+    if is_nullish(dividend) or is_nullish(divisor):
+        return None
+    _two_numbers("$divide", dividend, divisor)
+    if divisor == 0:
+        raise EvaluationError("$divide by zero")
+    x, y = _pair(dividend, divisor)
+    return DECIMAL128.divide(x, y) if x.__class__ is Decimal else x / y
+
+
+@divide.inline
+def _divide(e: Emitter, atoms: list[Atom]) -> Atom | None:
+    a, b = atoms
+    guards = [e.plain_number(a), e.plain_number(b), f"{b.code} != 0"]
+    slow = f"{e.bind(divide.function, 'divide')}({a.code}, {b.code})"
+    return e.guarded(
+        guards, lambda: e.assign(f"{a.code} / {b.code}", kinds.FLOAT), slow, kinds.NUMBER | kinds.NULL
+    )  # fmt: skip
+
+

@@ -1,0 +1,229 @@
+"""Forms that bind variables or take text as it is: $let, $map, $filter, $reduce, $literal (MongoDB: variable, array)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ....errors import Where
+from ...values import EvaluationError, type_name
+from .. import kinds
+from ..emit import Atom, Emitter
+from ..nodes import Const, Node
+from ..parse import Parser
+from ..registry import form
+
+_NAME = re.compile(r"[a-z_\x80-\U0010ffff][A-Za-z0-9_\x80-\U0010ffff]*")
+
+
+def variable_name(name: Any, where: Where, parser: Parser) -> bool:
+    """Whether ``name`` can name a user variable (it starts with a lower-case letter); problems are reported."""
+    if isinstance(name, str) and (_NAME.fullmatch(name) or name == "CURRENT"):
+        return True
+    parser.problems.add(where, f"{name!r} cannot name a variable", "start with a lower-case letter, then letters, digits, _")
+    return False
+
+
+@form("$literal", arity="value", examples=[({}, {"$literal": "$price"}, "$price")])
+def literal(spec: Any, where: Where, parser: Parser) -> Node:
+    """The value as it stands, nothing in it is evaluated. MongoDB: $literal."""
+    return Const(where, spec)
+
+
+@dataclass(frozen=True, eq=False)
+class Let(Node):
+    names: tuple[tuple[str, Node], ...]
+    body: Node
+
+    def children(self) -> Iterator[Node]:
+        yield from (node for _, node in self.names)
+        yield self.body
+
+    def emit(self, e: Emitter) -> Atom:
+        bound = {name: e.value(node) for name, node in self.names}
+        with e.binding(**bound):
+            return e.value(self.body)
+
+
+@form(
+    "$let",
+    arity="{vars: {name: expression, …}, in}",
+    examples=[({"a": 2}, {"$let": {"vars": {"twice": {"$multiply": ["$a", 2]}}, "in": {"$add": ["$$twice", 1]}}}, 5)],
+)
+def let(spec: Any, where: Where, parser: Parser) -> Node:
+    """Bind variables for one expression; they do not see each other. MongoDB: $let."""
+    given = parser.arguments(spec, where, ("vars", "in"))
+    if given is None:
+        return Const(where, None)
+    if not isinstance(given["vars"], Mapping):
+        parser.problems.add(where / "vars", "takes an object of variables")
+        return Const(where, None)
+    names = [
+        (name, parser.expression(value, where / "vars" / name))
+        for name, value in given["vars"].items()
+        if variable_name(name, where / "vars" / str(name), parser)
+    ]
+    body = parser.with_variables(*(name for name, _ in names)).expression(given["in"], where / "in")
+    return Let(where, tuple(names), body)
+
+
+def not_an_array(operator: str, value: Any) -> None:
+    """Raise for an input that is neither an array nor null."""
+    raise EvaluationError(f"{operator} takes an array as input, got {type_name(value)}")
+
+
+def _array_or_null(e: Emitter, operator: str, array: Atom, result: str) -> None:
+    """Open the block that runs when ``array`` is an array; null otherwise gives null, anything else raises."""
+    if array.is_only(kinds.ARRAY):
+        e.open("if True:")
+        return
+    with e.block(f"if {array.code} is None or {array.code} is M:"):
+        e.line(f"{result} = None")
+    stop = e.bind(not_an_array, "not_an_array")
+    with e.block(f"elif {array.code}.__class__ is not list:"):
+        e.line(f"{stop}({operator!r}, {array.code})")
+    e.open("else:")
+
+
+@dataclass(frozen=True, eq=False)
+class Map(Node):
+    input: Node
+    name: str
+    body: Node
+
+    def children(self) -> Iterator[Node]:
+        yield self.input
+        yield self.body
+
+    def emit(self, e: Emitter) -> Atom:
+        array = e.value(self.input)
+        result = e.temp("a")
+        _array_or_null(e, "$map", array, result)
+        e.line(f"{result} = []")
+        item = e.temp("i")
+        with e.loop(f"for {item} in {array.code}:"), e.binding(**{self.name: Atom(item, kinds.PRESENT)}):
+            atom = e.value(self.body)
+            code = f"(None if {atom.code} is M else {atom.code})" if atom.may_be(kinds.ABSENT) else atom.code
+            e.line(f"{result}.append({code})")
+        e.close()
+        return Atom(result, kinds.ARRAY | (array.kinds & kinds.NULLISH and kinds.NULL))
+
+
+@form(
+    "$map",
+    arity="{input, as, in}",
+    examples=[({"a": [1, 2]}, {"$map": {"input": "$a", "as": "x", "in": {"$add": ["$$x", 1]}}}, [2, 3])],
+)
+def map_(spec: Any, where: Where, parser: Parser) -> Node:
+    """An array with an expression's value for every item (``$$this`` unless ``as`` names it). MongoDB: $map."""
+    given = parser.arguments(spec, where, ("input", "in"), ("as",))
+    if given is None:
+        return Const(where, None)
+    name = given.get("as", "this")
+    if not variable_name(name, where / "as", parser):
+        return Const(where, None)
+    array = parser.expression(given["input"], where / "input")
+    return Map(where, array, name, parser.with_variables(name).expression(given["in"], where / "in"))
+
+
+@dataclass(frozen=True, eq=False)
+class Filter(Node):
+    input: Node
+    name: str
+    condition: Node
+    limit: Node | None
+
+    def children(self) -> Iterator[Node]:
+        yield self.input
+        yield self.condition
+        if self.limit is not None:
+            yield self.limit
+
+    def emit(self, e: Emitter) -> Atom:
+        array = e.value(self.input)
+        result = e.temp("a")
+        limit = None
+        if self.limit is not None:
+            check = e.bind(filter_limit, "filter_limit")
+            limit = e.assign(f"{check}({e.value(self.limit).code})", kinds.INT)
+        _array_or_null(e, "$filter", array, result)
+        e.line(f"{result} = []")
+        item = e.temp("i")
+        with e.loop(f"for {item} in {array.code}:"), e.binding(**{self.name: Atom(item, kinds.PRESENT)}):
+            with e.block(f"if {e.truth(e.value(self.condition))}:"):
+                e.line(f"{result}.append({item})")
+                if limit is not None:
+                    e.line(f"if len({result}) == {limit.code}: break")
+        e.close()
+        return Atom(result, kinds.ARRAY | (array.kinds & kinds.NULLISH and kinds.NULL))
+
+
+def filter_limit(value: Any) -> int:
+    """The limit of $filter: a whole number of at least 1, or null for none (then 0, which is never reached)."""
+    if value is None:
+        return 0
+    if value.__class__ in (int, float) and value == int(value) and value >= 1:
+        return int(value)
+    raise EvaluationError(f"$filter takes a whole number of at least 1 as its limit, got {value!r}")
+
+
+@form(
+    "$filter",
+    arity="{input, as, cond, limit}",
+    examples=[({"a": [1, 5, 9]}, {"$filter": {"input": "$a", "cond": {"$gt": ["$$this", 3]}}}, [5, 9])],
+)
+def filter_(spec: Any, where: Where, parser: Parser) -> Node:
+    """The items of an array for which a condition is true, at most ``limit`` of them. MongoDB: $filter."""
+    given = parser.arguments(spec, where, ("input", "cond"), ("as", "limit"))
+    if given is None:
+        return Const(where, None)
+    name = given.get("as", "this")
+    if not variable_name(name, where / "as", parser):
+        return Const(where, None)
+    array = parser.expression(given["input"], where / "input")
+    condition = parser.with_variables(name).expression(given["cond"], where / "cond")
+    limit = parser.expression(given["limit"], where / "limit") if "limit" in given else None
+    return Filter(where, array, name, condition, limit)
+
+
+@dataclass(frozen=True, eq=False)
+class Reduce(Node):
+    input: Node
+    initial: Node
+    body: Node
+
+    def children(self) -> Iterator[Node]:
+        yield self.input
+        yield self.initial
+        yield self.body
+
+    def emit(self, e: Emitter) -> Atom:
+        array = e.value(self.input)
+        initial = e.value(self.initial)
+        result = e.temp("r")
+        _array_or_null(e, "$reduce", array, result)
+        e.line(f"{result} = {initial.code}")
+        item = e.temp("i")
+        bound = {"this": Atom(item, kinds.PRESENT), "value": Atom(result, kinds.ANY)}
+        with e.loop(f"for {item} in {array.code}:"), e.binding(**bound):
+            e.line(f"{result} = {e.value(self.body).code}")
+        e.close()
+        return Atom(result, kinds.ANY)
+
+
+@form(
+    "$reduce",
+    arity="{input, initialValue, in}",
+    examples=[({"a": [1, 2, 3]}, {"$reduce": {"input": "$a", "initialValue": 0, "in": {"$add": ["$$value", "$$this"]}}}, 6)],
+)
+def reduce(spec: Any, where: Where, parser: Parser) -> Node:
+    """Fold an array into one value: ``$$value`` is what came so far, ``$$this`` the item. MongoDB: $reduce."""
+    given = parser.arguments(spec, where, ("input", "initialValue", "in"))
+    if given is None:
+        return Const(where, None)
+    array = parser.expression(given["input"], where / "input")
+    initial = parser.expression(given["initialValue"], where / "initialValue")
+    body = parser.with_variables("this", "value").expression(given["in"], where / "in")
+    return Reduce(where, array, initial, body)

@@ -1,0 +1,37 @@
+"""From a list of stages to segments: fused runs of per-document stages, combines, and stages that need everything."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from .program import Program
+from .stages.shapes import Keyed, PerDocument, Stage, Whole
+
+
+@dataclass(frozen=True)
+class Segment:
+    """A fused program and what ends it: a keyed stage (combined inside the program), a whole stage, or nothing."""
+
+    program: Program
+    end: Keyed | Whole | None
+
+
+def segments(stages: Sequence[Stage]) -> list[Segment]:
+    """Cut a pipeline into segments; adjacent per-document stages share one program."""
+    found: list[Segment] = []
+    run: list[PerDocument] = []
+    for stage in stages:
+        if isinstance(stage, PerDocument):
+            run.append(stage)
+        elif isinstance(stage, Keyed):
+            found.append(Segment(Program(run, stage), stage))
+            run = []
+        elif isinstance(stage, Whole):
+            found.append(Segment(Program(run), stage))
+            run = []
+        else:
+            raise TypeError(f"{stage.where}: a stage of shape {type(stage).__name__} cannot be planned")
+    if run or not found:
+        found.append(Segment(Program(run), None))
+    return found

@@ -1,0 +1,228 @@
+"""A run of per-document stages as one generated function over a batch, ended by a list or by a combine.
+
+The fast path is :meth:`Program.run`: two tiers of generated source, the speculative one in front. A document that
+raises ends the pass with a :class:`DocumentError` that says which document and which stage; :meth:`Program.resume`
+goes on behind it, and :meth:`Program.step` runs the stages one by one, which is where error policies apply.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from typing import Any
+
+from ..errors import FluxionError, Where
+from .environment import Environment
+from .expressions.compile import build, origin, source_of
+from .expressions.emit import Doc, Emitter
+from .stages.shapes import Document, Keyed, PerDocument
+
+Run = Callable[[Any, Any, Environment], None]
+
+DISTRUST = 0.1
+"""Share of documents that may leave the speculative tier before it stops paying (they break even at a tenth)."""
+
+PROBE_EVERY = 64
+"""Batches between two tries of the speculative tier once it is distrusted."""
+
+
+class DocumentError(FluxionError):
+    """A stage failed on a document. ``cause`` is the error, ``index`` the document's place in the batch.
+
+    ``where`` is the operator's place in the definition (``stages[1].$set.unit.$divide``), ``stage`` the stage's index
+    within its program.
+    """
+
+    def __init__(self, index: int, where: Where, stage: int, cause: BaseException) -> None:
+        self.index = index
+        self.where = where
+        self.stage = stage
+        self.cause = cause
+        super().__init__(f"{where}: {reason(cause)}")
+
+
+def reason(error: BaseException) -> str:
+    """What an error says, with its class where the text alone would not tell."""
+    text = str(error)
+    if isinstance(error, FluxionError):
+        return text
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+class RunEmitter(Emitter):
+    """An emitter for runs of stages: it can drop the current document and multiply it, and counts both."""
+
+    def __init__(self, speculative: bool, namespace: dict[str, Any]) -> None:
+        super().__init__(speculative, namespace)
+        self.stage = 0
+        self.counted: set[int] = set()
+        self.multiplies = False
+
+    def drop(self) -> None:
+        """The current document goes no further."""
+        self.change("-= 1")
+        self.line("continue")
+
+    def change(self, code: str) -> None:
+        """Count documents that the current stage adds or takes away."""
+        self.counted.add(self.stage)
+        self.line(f"c{self.stage} {code}")
+
+    def each(self, header: str) -> None:
+        """Open a loop; the stages behind this one stand in it."""
+        self.multiplies = True
+        self.loops += 1
+        self.open(header)
+
+
+class Program:
+    """Per-document stages, in order, compiled together; ``combine`` ends the run with a keyed stage's combine.
+
+    A program is bound to nothing but its stages: it may serve several workers, but one at a time each
+    (``trusted`` is a hint, not state that changes a result).
+    """
+
+    def __init__(self, stages: Sequence[PerDocument], combine: Keyed | None = None) -> None:
+        self.stages = tuple(stages)
+        self.combine = combine
+        self.trusted = True
+        self._batches = 0
+        self._steps: dict[int, Program] = {}
+
+    def __len__(self) -> int:
+        return len(self.stages)
+
+    @cached_property
+    def general(self) -> Run:
+        """The tier that handles everything."""
+        return self._compile(speculative=False)
+
+    @cached_property
+    def speculative(self) -> Run:
+        """The tier for documents of the common shape; others fall back to the general one."""
+        return self._compile(speculative=True)
+
+    @cached_property
+    def _multiplies(self) -> bool:
+        return bool(getattr(self.general, "multiplies", False))
+
+    def _compile(self, speculative: bool) -> Run:
+        e = RunEmitter(speculative, Emitter(False).namespace)
+        e.indent = 3 + (speculative and not self._must_restart)
+        e.set_document(Doc("d"))
+        for k, stage in enumerate(self.stages):
+            e.stage = k
+            with e.at(stage.where):
+                stage.emit(e)
+        if self.combine is not None:
+            with e.at(self.combine.where):
+                self.combine.emit_combine(e)
+        else:
+            e.line(f"append({e.materialize().code})")
+        return self._frame(e, speculative)
+
+    @cached_property
+    def _must_restart(self) -> bool:
+        """Whether a surprise spoils the result so far: partial results of a multiplied document cannot be undone."""
+        return self.combine is not None and self._multiplies
+
+    def _frame(self, e: RunEmitter, speculative: bool) -> Run:
+        body, origins = e.lines, e.origins
+        e.lines, e.origins = [], []
+        e.indent = 1
+        counters = sorted(e.counted)
+        fallback = speculative and not self._must_restart
+        for k in counters:
+            e.line(f"c{k} = 0")
+        if self.combine is None:
+            e.line("append = out.append")
+        e.line("try:")
+        e.indent = 2
+        e.line("for d in it:")
+        e.indent = 3
+        if fallback:
+            e.namespace["general"] = self.general
+            if e.multiplies:
+                e.line("n = len(out)")
+                for k in counters:
+                    e.line(f"s{k} = c{k}")
+            e.line("try:")
+        e.lines += body
+        e.origins += origins
+        e.indent = 3
+        if fallback:
+            e.line("except Exception:")
+            e.indent = 4
+            e.line("env.again()")
+            if e.multiplies:
+                e.line("del out[n:]")
+                for k in counters:
+                    e.line(f"c{k} = s{k}")
+            e.line("general((d,), out, env)")
+        e.indent = 1
+        e.line("finally:")
+        e.indent = 2
+        for k in counters:
+            e.line(f"env.changes[{k}] += c{k}")
+        e.line("pass")
+        function = build("run", "it, out, env", e)
+        function.multiplies = e.multiplies  # type: ignore[attr-defined]
+        return function
+
+    def run(self, documents: Sequence[Document], env: Environment) -> Any:
+        """All documents through all stages: a list, or with a combine the dict of partial results.
+
+        Raises :class:`DocumentError` for the first document that a stage cannot take; without a combine,
+        :meth:`resume` then goes on behind it.
+        """
+        out: Any = [] if self.combine is None else {}
+        self._batches += 1
+        try_speculative = self.trusted or self._batches % PROBE_EVERY == 0
+        if try_speculative and self._must_restart:
+            try:
+                self.speculative(env.start(documents, len(self.stages)), out, env)
+            except Exception:  # noqa: BLE001 - whatever it was, the general tier says it properly
+                self.trusted = False
+                out = {}
+            else:
+                self.trusted = True
+                return out
+            try_speculative = False
+        env.surprises = 0
+        self._pass(env.start(documents, len(self.stages)), out, env, try_speculative)
+        if try_speculative:
+            self.trusted = env.surprises <= DISTRUST * len(documents)
+        return out
+
+    def resume(self, out: list[Document], env: Environment) -> None:
+        """Go on behind the document that raised, adding to ``out``."""
+        self._pass(env.iterator, out, env, self.trusted)
+
+    def _pass(self, iterator: Any, out: Any, env: Environment, speculative: bool) -> None:
+        try:
+            (self.speculative if speculative else self.general)(iterator, out, env)
+        except DocumentError:
+            raise
+        except Exception as error:
+            where = origin(error) or Where()
+            raise DocumentError(env.index(), where, self._stage_at(where), error) from error
+
+    def _stage_at(self, where: Where) -> int:
+        for k, stage in enumerate(self.stages):
+            if where.parts[: len(stage.where.parts)] == stage.where.parts:
+                return k
+        return len(self.stages)
+
+    def step(self, k: int) -> Program:
+        """The program of stage ``k`` alone; ``len(program)`` is the combine alone."""
+        if k not in self._steps:
+            alone = k < len(self.stages)
+            self._steps[k] = Program((self.stages[k],)) if alone else Program((), self.combine)
+        return self._steps[k]
+
+    def source(self) -> str:
+        """The generated source of both tiers, for people to read."""
+        tiers = [("general", self.general)]
+        if self.stages or self.combine:
+            tiers.insert(0, ("speculative", self.speculative))
+        return "\n".join(f"# {name} tier\n{source_of(run)}" for name, run in tiers)

@@ -1,0 +1,26 @@
+"""What a pipeline's stages may refer to by name, given from outside the definition."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Resources:
+    """Everything that stages find by name.
+
+    ``collections``: documents by collection name (``$lookup``, ``$unionWith``); ``functions``: Python callables by
+    name (``$function``); ``pipelines``: lists of stages by ``name`` or ``name@version`` (``$subPipeline``);
+    ``variables``: values of ``$$name``; ``now``: the value of ``$$NOW`` in an offline run (default: the clock, once);
+    ``seed``: for ``$rand`` and ``$sampleRate``.
+    """
+
+    collections: Mapping[str, Sequence[dict[str, Any]]] = field(default_factory=dict)
+    functions: Mapping[str, Callable[..., Any]] = field(default_factory=dict)
+    pipelines: Mapping[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
+    variables: Mapping[str, Any] = field(default_factory=dict)
+    now: datetime.datetime | None = None
+    seed: int = 0

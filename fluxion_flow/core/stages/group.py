@@ -1,0 +1,300 @@
+"""$group: combine documents by key."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ...errors import Where
+from ..accumulators import Accumulator, build_accumulator
+from ..expressions import kinds
+from ..expressions.emit import Atom, Doc, Emitter
+from ..expressions.nodes import Const, Node, ObjectNode
+from ..expressions.parse import Parser
+from ..keys import stable_hash
+from ..ordering import canonical, representation
+from ..values import MISSING
+from .registry import stage
+from .shapes import Document, Keyed, KeyedState
+
+_FIXED = (str, bool, type(None))
+"""Classes whose equal values look alike, so that any of them may stand for the group."""
+
+
+@dataclass(frozen=True)
+class Field:
+    """One field of the group's documents: its accumulator and the expressions that feed it."""
+
+    name: str
+    accumulator: Accumulator
+    inputs: tuple[Node, ...]
+    spec: Any
+
+
+@dataclass(frozen=True, eq=False)
+class Group(Keyed):
+    """Partial results are dicts: canonical key -> ``[_id, state, state, …]``, one state a field."""
+
+    key: Node
+    key_spec: Any
+    fields: tuple[Field, ...]
+
+    def emit_combine(self, e: Emitter) -> None:
+        key, code, made = self._key(e)
+        values = [[e.value(node) for node in f.inputs] for f in self.fields]
+        codes = []
+        for f, atoms in zip(self.fields, values, strict=True):
+            code_of = atoms[0].code if len(atoms) == 1 else f"({', '.join(a.code for a in atoms)},)"
+            simple = len(atoms) == 1 and code_of.isidentifier()
+            codes.append(code_of if simple or not atoms else e.assign(code_of, hint="w").code)
+            if not atoms:
+                codes[-1] = "M"
+        e.line(f"g = out.get({code})")
+        zeros = []
+        for f in self.fields:
+            zero = f.accumulator.zero_code or f"{e.bind(f.accumulator.zero, 'zero')}()"
+            zeros.append(zero)
+        with e.block("if g is None:"):
+            e.line(f"out[{code}] = g = [{', '.join([made, *zeros])}]")
+        if key is not None and key.kinds & ~(kinds.STRING | kinds.BOOL | kinds.NULLISH):
+            better = e.bind(_keep_representative, "keep_representative")
+            e.line(f"elif {key.code}.__class__ is not str: {better}(g, {key.code})")
+        for i, (f, value) in enumerate(zip(self.fields, codes, strict=True), 1):
+            self._add(e, f.accumulator, f"g[{i}]", value)
+
+    def _add(self, e: Emitter, accumulator: Accumulator, state: str, value: str) -> None:
+        add = e.bind(accumulator.add, "add")
+        if accumulator.fast is None:
+            e.line(f"{state} = {add}({state}, {value})")
+            return
+        for line in accumulator.fast.format(s=state, v=value, add=add).splitlines():
+            e.line(line)
+
+    def _key(self, e: Emitter) -> tuple[Atom | None, str, str]:
+        """The atom of ``_id`` (``None``: never to be compared), source of its canonical key, and of ``_id`` itself."""
+        if isinstance(self.key, Const):
+            value = None if self.key.value is MISSING else self.key.value
+            return None, e.const(canonical(value)).code, e.const(value).code
+        if isinstance(self.key, ObjectNode) and self.key.fields:
+            return self._object_key(e, self.key)
+        atom = e.value(self.key)
+        code = f"(None if {atom.code} is M else {atom.code})" if atom.may_be(kinds.ABSENT) else atom.code
+        fold = e.bind(group_key, "group_key")
+        key = e.assign(f"{atom.code} if {atom.code}.__class__ is str else {fold}({atom.code})", hint="k")
+        return atom, key.code, code
+
+    def _object_key(self, e: Emitter, node: ObjectNode) -> tuple[Atom | None, str, str]:
+        fields = [(name, e.value(value)) for name, value in node.fields]
+        strings = " and ".join(f"{a.code}.__class__ is str" for _, a in fields)
+        text = ", ".join(a.code for _, a in fields)
+        id_, key = e.temp("o"), e.temp("k")
+        with e.block(f"if {strings}:"):
+            e.line(f"{key} = ('', {text})")
+            e.line(f"{id_} = None")
+        with e.block("else:"):
+            made = e.document(fields)
+            e.line(f"{id_} = {made.code}")
+            e.line(f"{key} = {e.bind(canonical, 'canonical')}({id_})")
+        literal = "{" + ", ".join(f"{name!r}: {a.code}" for name, a in fields) + "}"
+        return Atom(id_), key, f"({literal} if {id_} is None else {id_})"
+
+    def key_of(self, id_: Any) -> Any:
+        """The canonical key of a stored ``_id``, as the generated source makes it."""
+        if isinstance(self.key, ObjectNode) and id_.__class__ is dict and len(id_) == len(self.key.fields) > 0:
+            values = tuple(id_.values())
+            if all(v.__class__ is str for v in values):
+                return ("", *values)
+        return canonical(id_)
+
+    def state(self) -> GroupState:
+        return GroupState(self)
+
+    def split(self, partial: dict[Any, Any], partitions: int) -> dict[int, dict[Any, Any]]:
+        if partitions == 1:
+            return {0: partial} if partial else {}
+        parts: dict[int, dict[Any, Any]] = {}
+        for key, entry in partial.items():
+            number = stable_hash(key) % partitions
+            part = parts.get(number)
+            if part is None:
+                part = parts[number] = {}
+            part[key] = entry
+        return parts
+
+    @property
+    def fingerprint(self) -> dict[str, Any]:
+        return {"stage": "$group", "_id": self.key_spec, "fields": {f.name: f.spec for f in self.fields}}
+
+
+def group_key(value: Any) -> Any:
+    """The canonical key of an ``_id``; absent groups with null, as in MongoDB."""
+    return None if value is MISSING else canonical(value)
+
+
+def _keep_representative(entry: list[Any], id_: Any) -> None:
+    """Of equal ids that look different (1 and 1.0) keep the same one in whatever order they come."""
+    kept = entry[0]
+    if id_ is MISSING or id_ is None or (kept.__class__ is id_.__class__ and kept.__class__ in (int, *_FIXED)):
+        return
+    if representation(id_) < representation(kept):
+        entry[0] = id_
+
+
+class GroupState(KeyedState):
+    """Entries ``[_id, state, …]`` by canonical key; an ordered accumulator's state is a dict by origin.
+
+    Within one origin partial results are merged as they come; origins are put in order when a result is read.
+    """
+
+    def __init__(self, group: Group) -> None:
+        self._group = group
+        self._accumulators = [f.accumulator for f in group.fields]
+        self._names = [f.name for f in group.fields]
+        self._ordered = [i for i, a in enumerate(self._accumulators, 1) if a.ordered]
+        self._unordered = [(i, a.merge) for i, a in enumerate(self._accumulators, 1) if not a.ordered]
+        self.entries: dict[Any, list[Any]] = {}
+        self._first: dict[Any, tuple[str, int, int]] = {}
+
+    def merge(self, partial: dict[Any, Any], origin: str, position: int = 0) -> list[Any]:
+        entries, first = self.entries, self._first
+        for index, (key, new) in enumerate(partial.items()):
+            entry = entries.get(key)
+            place = (origin, position, index)
+            if entry is None:
+                for i in self._ordered:
+                    new[i] = {origin: new[i]}
+                entries[key] = new
+                first[key] = place
+                continue
+            if place < first[key]:
+                first[key] = place
+            if entry[0].__class__ not in _FIXED:
+                _keep_representative(entry, new[0])
+            for i, merge in self._unordered:
+                entry[i] = merge(entry[i], new[i])
+            for i in self._ordered:
+                by_origin = entry[i]
+                before = by_origin.get(origin)
+                after = new[i]
+                by_origin[origin] = after if before is None else self._accumulators[i - 1].merge(before, after)
+        return list(partial)
+
+    def documents(self, keys: list[Any] | None = None) -> list[Document]:
+        wanted = self._in_order() if keys is None else keys
+        return [self._document(self.entries[key]) for key in wanted]
+
+    def _in_order(self) -> list[Any]:
+        return sorted(self.entries, key=self._first.__getitem__)
+
+    def order(self) -> list[tuple[str, int, int]]:
+        return sorted(self._first.values())
+
+    def _document(self, entry: list[Any]) -> Document:
+        document = {"_id": entry[0]}
+        for i, (name, accumulator) in enumerate(zip(self._names, self._accumulators, strict=True), 1):
+            state = entry[i]
+            if accumulator.ordered:
+                state = self._joined(accumulator, state)
+            value = accumulator.result(state)
+            if value is not MISSING:
+                document[name] = value
+        return document
+
+    def _joined(self, accumulator: Accumulator, by_origin: dict[str, Any]) -> Any:
+        if len(by_origin) == 1:
+            return next(iter(by_origin.values()))
+        # merge may use its arguments up, and this state lives on
+        states = (_copied(by_origin[origin]) for origin in sorted(by_origin))
+        return functools.reduce(accumulator.merge, states)
+
+    def dump(self) -> Any:
+        return [[list(self._first[key]), entry] for key, entry in self.entries.items()]
+
+    def load(self, plain: Any) -> None:
+        for place, entry in plain:
+            key = self._group.key_of(entry[0])
+            self.entries[key] = entry
+            self._first[key] = (place[0], place[1], place[2])
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+
+def _copied(state: Any) -> Any:
+    if state.__class__ is list:
+        return [_copied(item) for item in state]
+    if state.__class__ is dict:
+        return {key: _copied(item) for key, item in state.items()}
+    return state
+
+
+@dataclass(frozen=True, eq=False)
+class OverKey(Node):
+    """An expression over the group's ``_id`` instead of the document (MongoDB: ``n`` of $firstN)."""
+
+    key: Node
+    body: Node
+
+    def children(self) -> Iterator[Node]:
+        yield self.key
+        yield self.body
+
+    def emit(self, e: Emitter) -> Atom:
+        key = e.value(self.key)
+        before = e.doc
+        e.set_document(Doc(e.assign(key.code, hint="d").code))
+        atom = e.value(self.body)
+        e.set_document(before)
+        return atom
+
+
+class _GroupParser(Parser):
+    """A parser that knows expressions over the group's key."""
+
+    def __init__(self, outer: Parser, key: Node) -> None:
+        super().__init__(outer.problems, outer.resources, outer.variables, outer.depth)
+        self.key = key
+
+    def key_expression(self, spec: Any, where: Where) -> Node:
+        return OverKey(where, self.key, self.expression(spec, where))
+
+
+@stage(
+    "$group",
+    shape="keyed",
+    examples=[
+        (
+            [{"c": "a", "v": 1}, {"c": "b", "v": 2}, {"c": "a", "v": 3}],
+            {"_id": "$c", "total": {"$sum": "$v"}},
+            [{"_id": "a", "total": 4}, {"_id": "b", "total": 2}],
+        ),
+        ([{"v": 1}, {"v": 3}], {"_id": None, "mean": {"$avg": "$v"}}, [{"_id": None, "mean": 2.0}]),
+    ],
+)
+def group(spec: Any, where: Where, parser: Parser) -> Group | None:
+    """One document for every value of ``_id``, with accumulators over the documents that have it.
+
+    Keys that compare equal are one group (1 and 1.0); absent counts as null. Sums are exact and $push, $first, $last
+    go by source order, so that no division of the work changes a result. Groups come in the order in which they were
+    first seen. MongoDB: $group.
+    """
+    if not isinstance(spec, Mapping):
+        parser.problems.add(where, f"takes an object with _id and fields, got {spec!r}")
+        return None
+    if "_id" not in spec:
+        parser.problems.add(where / "_id", "required argument is missing", "use _id: null for one group of everything")
+    key = parser.expression(spec.get("_id"), where / "_id")
+    inner = _GroupParser(parser, key)
+    fields = []
+    for name, value in spec.items():
+        if name == "_id":
+            continue
+        if not isinstance(name, str) or not name or "." in name or name.startswith("$"):
+            parser.problems.add(where / str(name), "a field of a group is named without dots and dollars")
+            continue
+        built = build_accumulator(value, where / name, inner, parser.problems)
+        if built is not None:
+            fields.append(Field(name, built[0], tuple(built[1]), value))
+    return Group(where, key, spec.get("_id"), tuple(fields))

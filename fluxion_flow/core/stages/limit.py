@@ -1,0 +1,45 @@
+"""$limit and $skip: the first documents, or all but them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from ...errors import Where
+from ..environment import Environment
+from ..expressions.parse import Parser
+from .registry import stage
+from .shapes import Document, Whole
+
+
+@dataclass(frozen=True, eq=False)
+class Slice(Whole):
+    start: int
+    stop: int | None
+
+    def run(self, documents: list[Document], env: Environment) -> list[Document]:
+        return documents[self.start : self.stop]
+
+
+def _whole_number(spec: Any, where: Where, parser: Parser, least: int) -> int | None:
+    if isinstance(spec, bool) or not isinstance(spec, (int, float)) or spec != spec or spec in (float("inf"), float("-inf")):
+        parser.problems.add(where, f"takes a whole number of at least {least}, got {spec!r}")
+        return None
+    if spec != int(spec) or spec < least:
+        parser.problems.add(where, f"takes a whole number of at least {least}, got {spec!r}")
+        return None
+    return int(spec)
+
+
+@stage("$limit", shape="whole", examples=[([{"n": 1}, {"n": 2}], 1, [{"n": 1}])])
+def limit(spec: Any, where: Where, parser: Parser) -> Slice | None:
+    """The first ``n`` documents, in source order. MongoDB: $limit."""
+    count = _whole_number(spec, where, parser, 1)
+    return None if count is None else Slice(where, 0, count)
+
+
+@stage("$skip", shape="whole", examples=[([{"n": 1}, {"n": 2}], 1, [{"n": 2}])])
+def skip(spec: Any, where: Where, parser: Parser) -> Slice | None:
+    """All but the first ``n`` documents, in source order. MongoDB: $skip."""
+    count = _whole_number(spec, where, parser, 0)
+    return None if count is None else Slice(where, count, None)

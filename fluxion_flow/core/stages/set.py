@@ -1,0 +1,112 @@
+"""$set and $addFields: add fields, or give them new values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ...errors import Where
+from ..expressions import kinds
+from ..expressions.emit import Atom, Emitter
+from ..expressions.nodes import Node
+from ..expressions.parse import Parser
+from ..expressions.paths import set_path
+from .registry import stage
+from .shapes import PerDocument
+
+if TYPE_CHECKING:
+    from ..program import RunEmitter
+
+
+def assign(e: Emitter, changes: list[tuple[tuple[str, ...], Atom]]) -> None:
+    """Lay values over the current document at their paths, in order."""
+    doc = e.doc
+    for path, atom in changes:
+        top = path[0]
+        if len(path) > 1:
+            before = e.field(doc, top)
+            rest = e.const(path[1:]).code
+            if before.is_only(kinds.ABSENT):
+                code = f"{e.bind(set_path, 'set_path')}(M, {rest}, {atom.code})"
+            elif len(path) == 2 and not atom.may_be(kinds.ABSENT):
+                code = f"{{**{before.code}, {path[1]!r}: {atom.code}}} if {before.code}.__class__ is dict else "
+                code += f"{e.bind(set_path, 'set_path')}({before.code}, {rest}, {atom.code})"
+            else:
+                code = f"{e.bind(set_path, 'set_path')}({before.code}, {rest}, {atom.code})"
+            atom = e.assign(code, kinds.ANY if atom.may_be(kinds.ABSENT) else kinds.OBJECT | kinds.ARRAY)
+        doc = doc.replaced(**{top: atom})
+    e.set_document(doc)
+
+
+@dataclass(frozen=True, eq=False)
+class Set(PerDocument):
+    fields: tuple[tuple[tuple[str, ...], Node], ...]
+
+    def emit(self, e: RunEmitter) -> None:  # type: ignore[override]
+        assign(e, [(path, e.value(node)) for path, node in self.fields])
+
+
+def flatten(
+    spec: Mapping[str, Any], where: Where, parser: Parser, prefix: tuple[str, ...] = ()
+) -> list[tuple[tuple[str, ...], Node]]:
+    """Paths and expressions of a $set: nested objects are paths too, ``{a: {b: 1}}`` means ``{"a.b": 1}``."""
+    fields: list[tuple[tuple[str, ...], Node]] = []
+    for name, value in spec.items():
+        if not isinstance(name, str) or not name:
+            parser.problems.add(where, f"field names are non-empty strings, got {name!r}")
+            continue
+        if not parser.check_path(name, where / name):
+            continue
+        path = (*prefix, *name.split("."))
+        nested = isinstance(value, Mapping) and value and not any(str(k).startswith("$") for k in value)
+        if nested:
+            fields += flatten(value, where / name, parser, path)
+        else:
+            fields.append((path, parser.expression(value, where / name)))
+    return fields
+
+
+def colliding(paths: list[tuple[str, ...]]) -> tuple[str, str] | None:
+    """Two paths of which one lies on or below the other, or ``None``."""
+    for i, a in enumerate(paths):
+        for b in paths[i + 1 :]:
+            short, long = sorted((a, b), key=len)
+            if long[: len(short)] == short:
+                return ".".join(a), ".".join(b)
+    return None
+
+
+def _build(spec: Any, where: Where, parser: Parser) -> Set | None:
+    if not isinstance(spec, Mapping) or not spec:
+        parser.problems.add(where, f"takes an object of fields, got {spec!r}")
+        return None
+    fields = flatten(spec, where, parser)
+    clash = colliding([path for path, _ in fields])
+    if clash:
+        parser.problems.add(where, f"paths {clash[0]!r} and {clash[1]!r} collide", "set one of them in a stage of its own")
+        return None
+    return Set(where, tuple(fields))
+
+
+_EXAMPLES = [
+    ([{"qty": 2, "price": 5}], {"total": {"$multiply": ["$qty", "$price"]}}, [{"qty": 2, "price": 5, "total": 10}]),
+    ([{"a": {"x": 1}}], {"a.y": 2}, [{"a": {"x": 1, "y": 2}}]),
+]
+
+
+@stage("$set", shape="per document", examples=_EXAMPLES)
+def set_(spec: Any, where: Where, parser: Parser) -> Set | None:
+    """Add fields or give them new values; all values are computed from the incoming document.
+
+    An expression that is absent (``$$REMOVE``, a missing path) takes the field away. MongoDB: $set.
+    """
+    return _build(spec, where, parser)
+
+
+@stage("$addFields", shape="per document", examples=_EXAMPLES)
+def add_fields(spec: Any, where: Where, parser: Parser) -> Set | None:
+    """Another name of $set. MongoDB: $addFields."""
+    return _build(spec, where, parser)
+
+

@@ -1,0 +1,98 @@
+"""The shapes of stages: what the compiler must know of a stage to place it in a stream.
+
+A stage answers with one of these shapes; neither the offline run nor the streaming compiler knows stages by name.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ...errors import Where
+
+if TYPE_CHECKING:
+    from ..environment import Environment
+    from ..expressions.emit import Emitter
+
+Document = dict[str, Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Stage(ABC):
+    """A checked stage. ``where`` is its place in the definition (``stages[2].$group``)."""
+
+    where: Where
+
+    @property
+    def name(self) -> str:
+        """The stage's MongoDB name, such as ``$group``."""
+        return next((str(p) for p in reversed(self.where.parts) if str(p).startswith("$")), str(self.where))
+
+
+class PerDocument(Stage):
+    """No memory between documents: adjacent ones fuse into one generated function over a batch."""
+
+    @abstractmethod
+    def emit(self, e: Emitter) -> None:
+        """Write what happens to the current document ``e.doc``: change it, drop it (``e.drop()``) or multiply it."""
+
+
+class KeyedState(ABC):
+    """The memory of a keyed stage for some of the keys."""
+
+    @abstractmethod
+    def merge(self, partial: dict[Any, Any], origin: str, position: int = 0) -> list[Any]:
+        """Take in one batch's partial result; the keys that may have changed come back.
+
+        ``origin`` names the source partition the batch came from; batches of one origin are merged in order.
+        """
+
+    @abstractmethod
+    def documents(self, keys: list[Any] | None = None) -> list[Document]:
+        """The current documents of ``keys``, or of all keys in the order in which they were first seen."""
+
+    @abstractmethod
+    def order(self) -> list[tuple[str, int, int]]:
+        """For every document of ``documents()``, where its key was first seen: origin, position, index."""
+
+    @abstractmethod
+    def dump(self) -> Any:
+        """The state as plain data, independent of this object."""
+
+    @abstractmethod
+    def load(self, plain: Any) -> None:
+        """Become the state that ``dump`` gave."""
+
+    @abstractmethod
+    def __len__(self) -> int:
+        """How many keys are held."""
+
+
+class Keyed(Stage):
+    """Combines documents by key: in the batch first, then partial results are merged."""
+
+    @abstractmethod
+    def emit_combine(self, e: Emitter) -> None:
+        """Write source that adds the current document to the dict ``out`` (key -> partial result)."""
+
+    @abstractmethod
+    def state(self) -> KeyedState:
+        """A new, empty memory."""
+
+    @abstractmethod
+    def split(self, partial: dict[Any, Any], partitions: int) -> dict[int, dict[Any, Any]]:
+        """A partial result by logical partition; which one a key belongs to never depends on the process."""
+
+    @property
+    @abstractmethod
+    def fingerprint(self) -> dict[str, Any]:
+        """Plain data that says what a stored state means; another fingerprint, another meaning."""
+
+
+class Whole(Stage):
+    """Needs all documents: offline, inside a window, or at the completion of a bounded source."""
+
+    @abstractmethod
+    def run(self, documents: list[Document], env: Environment) -> list[Document]:
+        """All documents in, all documents out. The list may be consumed, the documents are not changed."""
