@@ -139,9 +139,9 @@ def to_json_schema(options: Iterable[Option]) -> dict[str, Any]:
         entry["description"] = option.doc
         if option.required:
             required.append(option.name)
-        elif option.default is None:
-            entry.setdefault("anyOf", []).append({"type": "null"})
-        else:
+        elif option.default is None and schema:
+            entry["anyOf"].append({"type": "null"})
+        elif option.default is not None:
             entry["default"] = option.default
         if option.secret:
             entry["writeOnly"] = True

@@ -52,7 +52,7 @@ def run_batch(
 def environment(resources: Resources) -> Environment:
     """The surroundings of an offline run: one partition, positions from 0, one ``$$NOW``."""
     now = resources.now or datetime.datetime.now(datetime.timezone.utc)
-    return Environment(partition="0", timestamp=to_millis(now), seed=resources.seed)
+    return Environment(partition="0", timestamp=to_millis(now), seed=resources.seed, variables=resources.variables)
 
 
 def run_stages(documents: list[Document], stages: Sequence[Stage], env: Environment) -> list[Document]:

@@ -1,19 +1,15 @@
-"""Dates as text and in time zones: what ``$toDate``, ``$dateToString`` and the other date operators share."""
+"""Dates as ISO text and from text without a format: what ``$toDate``, ``$toString`` and the date operators share."""
 
 from __future__ import annotations
 
-import re
-from datetime import datetime, timedelta, timezone
-from typing import Final
+from datetime import datetime, timezone
 
+from .date_words import read_words
 from .values import EvaluationError
+from .zones import UTC, Zone
 
-_ISO: Final = re.compile(
-    r"(\d{4})-(\d{1,2})-(\d{1,2})"
-    r"(?:[Tt ] *(\d{1,2}):(\d{2})(?::(\d{2})(?:[.,](\d+))?)?)?"
-    r" *(Z|z|UTC|GMT|[+-]\d{2}(?::?\d{2})?)?",
-    re.ASCII,
-)
+_LENGTHS = (10, 19, 20, 23, 24)
+"""Of ``2024-01-02``, and with a time, with milliseconds, each with or without a ``Z``."""
 
 
 def format_iso(moment: datetime) -> str:
@@ -23,23 +19,26 @@ def format_iso(moment: datetime) -> str:
     return moment.replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"
 
 
-def parse_date(text: str) -> datetime:
-    """The date that an ISO 8601 text names, in UTC, cut to milliseconds; without an offset it is taken as UTC.
+def parse_date(text: str, zone: Zone = UTC) -> datetime:
+    """The date that a text names, in UTC, cut to milliseconds; without an offset of its own it is a time of ``zone``.
 
-    Raises :class:`EvaluationError` for any other text. MongoDB: $dateFromString without a format, $toDate.
+    Takes ISO 8601 and the other ways that people write dates (see :mod:`date_words`). Raises
+    :class:`EvaluationError` for any other text, one that leaves out the day, the month or the year, and one with an
+    offset of its own when ``zone`` is not UTC. MongoDB: $dateFromString without a format, $toDate.
     """
-    found = _ISO.fullmatch(text.strip())
-    if found is None:
-        raise EvaluationError(f"no date in the text {text!r}")
-    year, month, day, hour, minute, second, fraction, zone = found.groups()
-    millis = int(((fraction or "") + "000")[:3])
-    offset = 0
-    if zone and zone[0] in "+-":
-        digits = zone[1:].replace(":", "").ljust(4, "0")
-        offset = (int(digits[:2]) * 60 + int(digits[2:])) * (-1 if zone[0] == "-" else 1)
+    if zone is UTC and len(text) in _LENGTHS and text[4] == text[7] == "-" and text[10:11] in ("T", " ", ""):
+        try:
+            found = datetime.fromisoformat(text[:-1] if text[-1] == "Z" else text)
+            if found.tzinfo is None and found.microsecond % 1000 == 0:
+                return found.replace(tzinfo=timezone.utc)
+        except ValueError:
+            pass
     try:
-        moment = datetime(int(year), int(month), int(day), int(hour or 0), int(minute or 0), int(second or 0),
-                          millis * 1000, timezone.utc)  # fmt: skip
-        return moment - timedelta(minutes=offset)
+        wall, offset = read_words(text)
+        if offset is None:
+            return zone.moment(wall)
+        if zone.fixed is None or zone.fixed:
+            raise ValueError("it has an offset of its own; leave out 'timezone'")
+        return Zone(text, offset).moment(wall)
     except (ValueError, OverflowError) as error:
         raise EvaluationError(f"no date in the text {text!r}: {error}") from None

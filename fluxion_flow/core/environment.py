@@ -15,8 +15,9 @@ class Environment:
 
     ``partition``, ``position`` and ``positions`` say where the batch's documents came from; ``$rand`` and
     ``$sampleRate`` are functions of them, so that a replay decides alike. ``timestamp`` (milliseconds since the epoch,
-    UTC) is the value of ``$$NOW``. ``changes[k]`` counts how many documents stage *k* of a program gave more (or
-    fewer) than it got; ``surprises`` how many documents left the speculative tier.
+    UTC) is the value of ``$$NOW``, ``variables`` holds the values of other ``$$name``. ``changes[k]`` counts how many
+    documents stage *k* of a program gave more (or fewer) than it got; ``surprises`` how many documents left the
+    speculative tier.
     """
 
     __slots__ = (
@@ -33,6 +34,7 @@ class Environment:
         timestamp: int = 0,
         seed: int = 0,
         meta: Mapping[str, Any] | None = None,
+        variables: Mapping[str, Any] | None = None,
     ) -> None:
         self.partition = partition
         self.position = position
@@ -40,12 +42,28 @@ class Environment:
         self.now: datetime.datetime = from_millis(timestamp)
         self.seed = seed
         self.meta: Mapping[str, Any] = meta or {}
+        self.variables: Mapping[str, Any] = variables or {}
         self.changes: list[int] = []
         self.surprises = 0
         self.documents: Sequence[dict[str, Any]] = ()
         self.iterator: Iterator[dict[str, Any]] = iter(())
         self._index: int | None = None
         self._draws: dict[int, tuple[int, int]] = {}
+
+    def within(self, variables: Mapping[str, Any] | None = None) -> Environment:
+        """The surroundings of a pipeline that runs for the document at hand, with more ``$$name``.
+
+        Its random numbers depend on the document's place, and are none of those that the document itself draws.
+        """
+        inner = Environment.__new__(Environment)
+        inner.partition = f"{self.partition}/{self.place()}" if self.documents else self.partition + "/"
+        inner.position, inner.positions = 0, ()
+        inner.now, inner.seed, inner.meta = self.now, self.seed, self.meta
+        inner.variables = {**self.variables, **variables} if variables else self.variables
+        inner.changes, inner.surprises = [], 0
+        inner.documents, inner.iterator = (), iter(())
+        inner._index, inner._draws = None, {}
+        return inner
 
     def start(self, documents: Sequence[dict[str, Any]], stages: int) -> Iterator[dict[str, Any]]:
         """Begin a pass over a batch; the iterator that comes back knows how far the pass is."""

@@ -22,7 +22,7 @@ from .values import DECIMAL128, int64
 SumState = list[Any]
 """``[int, *doubles]`` or ``[int, Decimal, *doubles]``."""
 
-LONG: Final = 24
+LONG: Final = 12
 """A merged state with more items than this is compressed."""
 
 VERY_LONG: Final = 4096
@@ -30,6 +30,9 @@ VERY_LONG: Final = 4096
 
 _HUGE: Final = 2.0**900
 """Doubles at least this large are integers; they join item 0 before a sum of doubles could overflow."""
+
+_EXACT_IN_DOUBLES: Final = 2**53
+"""Integers below this are doubles without rounding."""
 
 _EXACT: Final = Context(prec=40_000, rounding=ROUND_HALF_EVEN, Emin=MIN_EMIN, Emax=MAX_EMAX, traps=[Inexact])
 """Decimal arithmetic with room for any sum of decimal128 and double values, to the last digit."""
@@ -67,11 +70,11 @@ def merge(a: SumState, b: SumState) -> SumState:
     """The sum of two sums, as ``a`` changed in place. Long states are compressed."""
     a[0] += b[0]
     if len(b) > 1:
-        start = 1
         if b[1].__class__ is Decimal:
             _add_decimal(a, b[1])
-            start = 2
-        a.extend(b[start:])
+            a += b[2:]
+        else:
+            a += b[1:]
         if len(a) > LONG:
             compress(a)
     return a
@@ -118,6 +121,12 @@ def total(state: SumState) -> int | float | Decimal:
         return int64(state[0])
     if state[1].__class__ is Decimal:
         return _decimal_total(state)
+    if -_EXACT_IN_DOUBLES < state[0] < _EXACT_IN_DOUBLES:
+        try:
+            rounded = math.fsum(state) + 0.0
+            return rounded if rounded == rounded else _NAN
+        except (OverflowError, ValueError):
+            pass
     return _double_total(state[0], state[1:])
 
 
@@ -204,6 +213,8 @@ class SlidingSum:
             )
         if counts["double"]:
             numbers += [0.0, *state[start:]]
+        else:  # what is left of removed doubles are whole numbers that compress moved to item 0, and their opposites
+            numbers[0] += int(sum(map(Fraction, state[start:])))
         special = _special(counts["nan"], counts["inf"], counts["-inf"])
         if special is not None:
             numbers.append(special)

@@ -198,6 +198,14 @@ class Program:
         """Go on behind the document that raised, adding to ``out``."""
         self._pass(env.iterator, out, env, self.trusted)
 
+    def one(self, document: Document, out: Any, env: Environment) -> None:
+        """One document through the general tier; ``env`` says which it is. Raises :class:`DocumentError`."""
+        try:
+            self.general((document,), out, env)
+        except Exception as error:
+            where = origin(error) or Where()
+            raise DocumentError(env.index(), where, self._stage_at(where), error) from error
+
     def _pass(self, iterator: Any, out: Any, env: Environment, speculative: bool) -> None:
         try:
             (self.speculative if speculative else self.general)(iterator, out, env)

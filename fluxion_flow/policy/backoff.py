@@ -1,9 +1,9 @@
 """How long to wait before the next attempt: exponential, capped, with jitter.
 
 After failed attempt *n* (from 1) the full wait is ``backoff * multiplier ** (n - 1)`` seconds, at most
-``max_backoff`` (or ``backoff``, where that is longer). Jitter then spreads the workers that failed together: ``"full"`` takes anything from nothing to the
-full wait, ``"equal"`` at least half of it, ``"none"`` all of it. (The terms are those of Amazon's note "Exponential
-backoff and jitter".)
+``max_backoff`` (or ``backoff``, where that is longer). Jitter then spreads the workers that failed together:
+``"full"`` takes anything from nothing to the full wait, ``"equal"`` at least half of it, ``"none"`` all of it. (The
+terms are those of Amazon's note "Exponential backoff and jitter".)
 """
 
 from __future__ import annotations

@@ -19,6 +19,7 @@ from fluxion_flow.errors import FluxionError
 from fluxion_flow.policy.backoff import wait_before_retry
 from fluxion_flow.policy.breaker import Breaker, State, breaker_named
 from fluxion_flow.policy.budget import BudgetExceeded, BudgetMeter
+from fluxion_flow.policy.fields import LARGEST
 from fluxion_flow.policy.matching import all_match, any_matches, every_error
 from fluxion_flow.policy.model import StreamingErrorPolicy
 
@@ -55,9 +56,9 @@ class GaveUp(FluxionError):
         self.attempts = attempts
         self.first_failure_ms = first_failure_ms
         self.step = step
-        times = "1 attempt" if attempts == 1 else f"{attempts} attempts"
         where = f"{step}: " if step else ""
-        super().__init__(f"{where}{type(error).__name__} after {times}; the error policy says: {decision.kind}")
+        what = f"{type(error).__name__} after {_times(attempts)}"
+        super().__init__(f"{where}{what}; the error policy says: {decision.kind}")
 
 
 class CircuitOpen(FluxionError):
@@ -79,7 +80,7 @@ class Interrupted(FluxionError):
         self.step = step
         self.attempts = attempts
         self.error = error
-        super().__init__(f"{step}: interrupted while waiting, after {attempts} attempts")
+        super().__init__(f"{step}: interrupted while waiting, after {_times(attempts)}")
 
 
 class Pause:
@@ -113,7 +114,7 @@ class PolicyRunner:
 
     ``clock`` gives seconds and never goes back, ``wall`` seconds since the epoch. ``on_event(name, **facts)`` hears
     ``failure`` (every failed attempt), ``retry``, ``skip``, ``dead_letter`` (``step``, ``attempt``, ``error``,
-    ``decision``, ``delay``) and ``breaker`` (``step``, ``name``, ``before``, ``after``: states). ``meter`` shares
+    ``decision``, ``delay``) and ``breaker`` (``step``, ``breaker``, ``before``, ``after``: states). ``meter`` shares
     one failure budget among several runners; without it the policy's budget counts for this runner alone. Texts
     that are logged pass through ``redact``.
     """
@@ -273,7 +274,7 @@ class PolicyRunner:
         def changed(name: str, before: State, after: State) -> None:
             alive = runner()
             if alive is not None:
-                alive._emit("breaker", name=name, before=before, after=after)
+                alive._emit("breaker", breaker=name, before=before, after=after)
 
         weakref.finalize(self, breaker.listen(changed))
         return breaker
@@ -298,7 +299,11 @@ class PolicyRunner:
             log.warning("%s: %s %s failed: %s", self.step, role, name, self._redact(f"{type(error).__name__}: {error}"))
 
 
+def _times(attempts: int) -> str:
+    return "1 attempt" if attempts == 1 else f"{attempts} attempts"
+
+
 def _retry_after(error: BaseException) -> float:
     """The seconds that the error, or one that it stands for, asks to wait (its ``retry_after``); 0 when none does."""
     asked = [getattr(each, "retry_after", None) for each in every_error(error)]
-    return max((s for s in asked if isinstance(s, (int, float)) and 0 < s < float("inf")), default=0.0)
+    return max((float(s) for s in asked if isinstance(s, (int, float)) and 0 < s <= LARGEST), default=0.0)

@@ -19,6 +19,9 @@ from fluxion_flow.policy.matching import ErrorClass
 
 Reader = Callable[[Any], Any]
 
+LARGEST = 10**9
+"""No number or span of seconds in a policy is larger: what is, is a mistake, and no clock could wait for it."""
+
 
 class FieldError(ValueError):
     """A value that a field cannot hold: what is wrong, and what to do."""
@@ -108,7 +111,7 @@ def duration(*, zero: bool = True) -> Reader:
             found = seconds(value) if isinstance(value, str) else _number(value)
         except ValueError:
             found = None
-        if found is None or found < 0:
+        if found is None or not 0 <= found <= LARGEST:
             form = 'seconds, or a text such as "500ms", "5s", "2m", "1h"'
             raise FieldError(f"must be a duration: {form}, got {shown(value)}")
         if found == 0 and not zero:
@@ -179,12 +182,15 @@ def _error_class(entry: Any) -> ErrorClass:
 
 def shown(value: Any) -> str:
     """A value in an error's text: short, and on one line."""
-    text = "null" if value is None else repr(value).lower() if isinstance(value, bool) else repr(value)
+    try:
+        text = "null" if value is None else repr(value).lower() if isinstance(value, bool) else repr(value)
+    except (ValueError, RecursionError):
+        text = f"a huge {type(value).__name__}"
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 def _number(value: Any) -> int | float | None:
-    """The finite number that ``value`` is or spells, or ``None``."""
+    """The number that ``value`` is or spells, or ``None``."""
     if isinstance(value, str):
         try:
             value = float(value) if not value.strip().lstrip("+-").isdigit() else int(value)
@@ -192,7 +198,7 @@ def _number(value: Any) -> int | float | None:
             return None
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return None
-    return value if value - value == 0 else None
+    return value if abs(value) <= LARGEST else None
 
 
 def field_meant(key: str, cls: type, also: Mapping[str, str]) -> tuple[str, bool] | None:

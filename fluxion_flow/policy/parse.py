@@ -1,17 +1,18 @@
 """Error policies as data, as ``on_error`` of a definition holds them, and back.
 
-=====================================================  ===============================================================
-data                                                   meaning
-=====================================================  ===============================================================
-``fail_fast``                                          end the run (``fail``, ``failFast`` too)
-``skip_and_continue``                                  drop what failed (``skip``, ``skipAndContinue`` too)
-``{dead_letter: {type: kafka, topic: t}}``             write it to that sink; ``dead_letter`` alone: the outer scope's
-``{retry: 5}``, ``{retry: {max_attempts: 5, ...}}``    try again; the fields of :class:`Retry`
-``{retry: 5, then: {dead_letter: ...}}``               and what to do when the attempts have run out
-``{circuit_breaker: {...}}``                           the fields of :class:`CircuitBreaker`, and ``enabled``
-``{budget: {percent: 5, failures: 100, within: 10m}}``  the fields of :class:`FailureBudget`
-``{granularity: document}``                            what is given up: the document, or the whole batch
-=====================================================  ===============================================================
+==============================================  ============================================================
+data                                            meaning
+==============================================  ============================================================
+``fail_fast``                                   end the run (``fail``, ``failFast`` too)
+``skip_and_continue``                           drop what failed (``skip``, ``skipAndContinue`` too)
+``{dead_letter: {type: kafka, topic: t}}``      write it to that sink; ``dead_letter``: to the outer scope's
+``{dead_letter_sink: {...}}``                   the sink for inner scopes, beside another action
+``{retry: 5}``, ``{retry: {max_attempts: 5}}``  try again; the fields of :class:`Retry`
+``{retry: 5, then: {dead_letter: ...}}``        what to do when the attempts have run out
+``{circuit_breaker: {...}}``                    the fields of :class:`CircuitBreaker`, and ``enabled``
+``{budget: {percent: 5, within: 10m}}``         the fields of :class:`FailureBudget`
+``{granularity: document}``                     what is given up: the document, or the whole batch
+==============================================  ============================================================
 
 Names may be in camelCase, as on Fluxion's resilience page, and durations in milliseconds with ``Ms`` at the end of
 the name. ``waitDurationMs`` is that page's fixed wait: with it, ``multiplier`` is 1 and ``jitter`` is ``none`` unless
@@ -27,7 +28,7 @@ from typing import Any
 from fluxion_flow.connect.secrets import UnresolvedReference, holds_reference, redact, resolve, to_data
 from fluxion_flow.errors import PipelineError, Problem, Problems, Where, did_you_mean
 from fluxion_flow.policy.builder import PolicyBuilder
-from fluxion_flow.policy.fields import FieldError, Reader, attempts, field_meant, readers, shown
+from fluxion_flow.policy.fields import FieldError, Reader, attempts, field_meant, number, readers, shown
 from fluxion_flow.policy.matching import class_name
 from fluxion_flow.policy.model import (
     LIMITS,
@@ -132,7 +133,7 @@ class _Mapping:
     def read(self, spec: Mapping[Any, Any]) -> StreamingErrorPolicy:
         for key, value in spec.items():
             self._read_key(str(key), value, self.where / str(key))
-        if "then" in spec:
+        if "then" in spec and not self.follows_retry:
             self._check_then(spec)
         policy = StreamingErrorPolicy(**self.fields)
         return policy if self.following is None else policy.then(self.following)
@@ -142,6 +143,8 @@ class _Mapping:
             self._action(key, value, where)
         elif key == "retry":
             self.fields["retries"] = self._retry(value, where)
+        elif key == "then" and self.follows_retry:
+            self.problems.add(where, "a then cannot follow a then", "keep one")
         elif key == "then":
             following = _parse(value, where, self.problems, self.check_sink, follows_retry=True)
             self.following = dataclasses.replace(following, retries=None)
@@ -284,15 +287,10 @@ def _milliseconds(read_seconds: Callable[[Any], Any]) -> Callable[[Any], Any]:
 
     def read(value: Any) -> Any:
         try:
-            milliseconds = float(value) if not isinstance(value, bool) else None
-        except (TypeError, ValueError):
-            milliseconds = None
-        if milliseconds is None:
-            raise FieldError(f"must be a number of milliseconds, got {shown(value)}")
-        try:
-            return read_seconds(milliseconds / 1000)
+            milliseconds = number(0)(value)
         except FieldError:
-            raise FieldError(f"is no possible number of milliseconds: {shown(value)}") from None
+            raise FieldError(f"must be a number of milliseconds from 0 up, got {shown(value)}") from None
+        return read_seconds(milliseconds / 1000)
 
     return read
 
@@ -325,7 +323,7 @@ def _resolved(value: Any, where: Where, problems: Problems) -> Any:
 def _shown(value: Any) -> str:
     """A value in an error's text. A mapping's content is not shown, because it may hold what must not be."""
     if isinstance(value, Mapping):
-        return "a mapping" if value else "an empty one"
+        return "a mapping" if value else "an empty mapping"
     return redact(shown(value))
 
 

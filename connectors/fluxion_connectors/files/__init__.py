@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from fluxion_flow.connect.options import Option
-from fluxion_flow.connect.registry import Connector
-from fluxion_flow.connect.secrets import Reference
-from fluxion_flow.errors import Problems, Where
-
 from fluxion_connectors.files.discovery import discover_streams
 from fluxion_connectors.files.identity import FileChanged
 from fluxion_connectors.files.sink import FilesSink, FilesWriter
 from fluxion_connectors.files.source import PART_SIZE, FilesSource
+from fluxion_flow.connect.options import Option
+from fluxion_flow.connect.registry import Connector
+from fluxion_flow.connect.secrets import Reference
+from fluxion_flow.errors import Problems, Where
 
 __all__ = ["FileChanged", "FilesSink", "FilesSource", "FilesWriter", "connector"]
 

@@ -6,10 +6,9 @@ from collections.abc import Mapping
 from itertools import islice
 from typing import Any
 
+from fluxion_connectors.files.source import FilesSource
 from fluxion_flow.connect.encoding import decode_document
 from fluxion_flow.connect.registry import StreamInfo
-
-from fluxion_connectors.files.source import FilesSource
 
 _SAMPLE = 100
 _LONGEST_LINE = 1024 * 1024

@@ -2,11 +2,11 @@
 
 Only complete lines are read; the rest waits for its line break. What happens to the file meanwhile:
 
-- *Rotated by name* (``app.log`` moved to ``app.log.1``, a new ``app.log`` begun): the moved file is read to its end, then
-  the new one from its start. A last line without a line break counts as complete then.
+- *Rotated by name* (``app.log`` moved to ``app.log.1``, a new ``app.log`` begun): the moved file is read to its end,
+  then the new one from its start. A last line without a line break counts as complete then.
 - *Truncated* (``copytruncate``): reading starts again at byte 0. Lines written between the last read and the truncation
-  are gone, and a file that has already grown past the old position again cannot be told from an untouched one: rotate by
-  name where nothing may be lost.
+  are gone, and a file that has already grown past the old position again cannot be told from an untouched one: rotate
+  by name where nothing may be lost.
 - *Rotated while nobody was reading*: the moved file is found again in its directory, by the first bytes and a name that
   begins like the file's. If more than one rotation happened, or the moved file is gone, opening raises
   :class:`FileChanged`.
@@ -18,10 +18,9 @@ import logging
 import os
 from typing import Any, BinaryIO
 
-from fluxion_flow.connect.spi import Batch, Cursor
-
 from fluxion_connectors.files.identity import FileChanged, head_mark, read_head, why_changed
-from fluxion_connectors.files.source import LineReader, modification_time
+from fluxion_connectors.files.lines import BLOCK, BYTE_ORDER_MARK, LineReader, modification_time
+from fluxion_flow.connect.spi import Batch, Cursor
 
 _log = logging.getLogger(__name__)
 
@@ -59,7 +58,7 @@ class FollowReader(LineReader):
 
     def _begin(self) -> None:
         """Open the file that has the path now, at its start."""
-        file = open(self._path, "rb")  # noqa: SIM115 - closed by close()
+        file = open(self._path, "rb", buffering=BLOCK)  # noqa: SIM115 - closed by close()
         self.close()
         self._file = file
         self._head = read_head(file)
@@ -71,7 +70,7 @@ class FollowReader(LineReader):
         offset, mark = cursor["offset"], cursor["head"]
         reason = "it is gone"
         try:
-            self._file = open(self._path, "rb")  # noqa: SIM115 - closed by close()
+            self._file = open(self._path, "rb", buffering=BLOCK)  # noqa: SIM115 - closed by close()
             reason = why_changed(self._file, offset, mark) or ""
         except FileNotFoundError:
             pass
@@ -101,12 +100,14 @@ class FollowReader(LineReader):
             if entry.name.startswith(name) and entry.name != name and entry.is_file()
         ]
         for path in sorted(beside):
-            file = open(path, "rb")  # noqa: SIM115 - handed to the caller
+            file = open(path, "rb", buffering=BLOCK)  # noqa: SIM115 - handed to the caller
             if why_changed(file, offset, mark) is not None:
                 file.close()
                 continue
             between = [
-                other for other in beside if other != path and os.stat(other).st_mtime > os.fstat(file.fileno()).st_mtime
+                other
+                for other in beside
+                if other != path and os.stat(other).st_mtime > os.fstat(file.fileno()).st_mtime
             ]
             if between:
                 file.close()
@@ -125,36 +126,37 @@ class FollowReader(LineReader):
                 return False
         size = self._size()
         if size < self._filled:
-            _log.warning("%s was truncated from at least %d to %d bytes; reading it anew", self._path, self._filled, size)
             if len(self._lines) > self._next:
-                return False  # first what has been read already
-            self._offset = self._filled = 0
-            self._head = b""
+                return False  # what has been read comes first
+            _log.warning(
+                "%s was truncated from %d or more bytes to %d; reading it anew", self._path, self._filled, size
+            )
+            self._begin()
         lines = self._read_lines() if size > self._filled else []
-        if lines and not lines[-1].endswith(b"\n") and not self._finished():
-            lines.pop()
+        if self._filled == 0 and lines and lines[0].startswith(BYTE_ORDER_MARK):
+            self._offset = self._filled = len(BYTE_ORDER_MARK)
+            lines[0] = lines[0].removeprefix(BYTE_ORDER_MARK)
+        incomplete = lines.pop() if lines and not lines[-1].endswith(b"\n") else b""
         if not lines:
-            return self._next_file()
+            if len(self._lines) > self._next or not self._was_moved():
+                return False
+            if not incomplete:
+                self._begin()
+                return self._fill()
+            lines = [incomplete]
         self._append(lines, sum(map(len, lines)))
         return True
 
-    def _finished(self) -> bool:
-        """Whether the open file is no more the one at the path, and was not at the last look either."""
+    def _was_moved(self) -> bool:
+        """Whether the path names another file than the open one, and did at the last look too: its writer is done."""
         assert self._file is not None
         try:
             at_path = os.stat(self._path)
         except FileNotFoundError:
             return False
         own = os.fstat(self._file.fileno())
-        moved_before, self._moved = self._moved, (at_path.st_dev, at_path.st_ino) != (own.st_dev, own.st_ino)
-        return moved_before and self._moved
-
-    def _next_file(self) -> bool:
-        """Go over to the new file once the old one is read; false when there is nothing to read now."""
-        if len(self._lines) > self._next or not self._finished() or self._size() > self._filled:
-            return False
-        self._begin()
-        return self._fill()
+        seen_before, self._moved = self._moved, (at_path.st_dev, at_path.st_ino) != (own.st_dev, own.st_ino)
+        return seen_before and self._moved
 
     def _nothing(self) -> Batch:
         return Batch([], self._partition, self._offset, (), self._timestamp)

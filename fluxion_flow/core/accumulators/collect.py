@@ -1,4 +1,4 @@
-"""Collecting values: ``$push``, ``$addToSet``, ``$mergeObjects``."""
+"""Collecting values: ``$push``, ``$addToSet``, ``$concatArrays``, ``$setUnion``, ``$mergeObjects``."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class AddToSet(Accumulator):
     """
 
     takes_array = True
-    fast = "if {v}.__class__ is str or {v}.__class__ is int: {s}[{v}] = {v}\nelse: {s} = {add}({s}, {v})"
+    fast: str | None = "if {v}.__class__ is str or {v}.__class__ is int: {s}[{v}] = {v}\nelse: {s} = {add}({s}, {v})"
     zero_code = "{}"
 
     def zero(self) -> dict[Any, Any]:
@@ -81,6 +81,57 @@ class AddToSet(Accumulator):
 
     def result(self, state: dict[Any, Any]) -> list[Any]:
         return sorted(state.values(), key=sort_key)
+
+
+@accumulator(
+    "$concatArrays",
+    examples=[
+        ([{"x": [2, 1]}, {}, {"x": []}, {"x": [None, 1]}], {"$concatArrays": "$x"}, [2, 1, None, 1]),
+        ([{"x": None}], {"$concatArrays": "$x"}, EvaluationError),
+    ],
+)
+class ConcatArrays(Push):
+    """One array with the items of all arrays, in the order of the documents; missing ones are left out.
+
+    Raises :class:`EvaluationError` for anything but arrays, null too. MongoDB: $concatArrays (array accumulator).
+    """
+
+    takes_array = False
+    fast = "if {v}.__class__ is list: {s}.extend({v})\nelse: {s} = {add}({s}, {v})"
+
+    def add(self, state: list[Any], value: Any) -> list[Any]:
+        state += _items(value, "$concatArrays")
+        return state
+
+
+@accumulator(
+    "$setUnion",
+    examples=[
+        ([{"x": ["b", "a"]}, {}, {"x": ["b", None]}], {"$setUnion": "$x"}, [None, "a", "b"]),
+        ([{"x": None}], {"$setUnion": "$x"}, EvaluationError),
+    ],
+)
+class SetUnion(AddToSet):
+    """One array with the different items of all arrays, sorted as ``$addToSet`` does; missing arrays are left out.
+
+    Raises :class:`EvaluationError` for anything but arrays, null too. MongoDB: $setUnion (array accumulator).
+    """
+
+    takes_array = False
+    fast = None
+
+    def add(self, state: dict[Any, Any], value: Any) -> dict[Any, Any]:
+        for item in _items(value, "$setUnion"):
+            self._keep(state, canonical(item), item)
+        return state
+
+
+def _items(value: Any, name: str) -> list[Any]:
+    if isinstance(value, list):
+        return value
+    if value is MISSING:
+        return []
+    raise EvaluationError(f"{name} takes arrays, got a value of type {type_name(value)}")
 
 
 @accumulator(

@@ -17,7 +17,14 @@ from .registry import Accumulator, ExpressionParser, Node, accumulator, describe
     examples=[
         (
             [{"x": 1}, {"x": 2}],
-            {"$accumulator": {"init": int, "accumulate": operator.add, "accumulateArgs": ["$x"], "merge": operator.add}},
+            {
+                "$accumulator": {
+                    "init": int,
+                    "accumulate": operator.add,
+                    "accumulateArgs": ["$x"],
+                    "merge": operator.add,
+                }
+            },
             3,
         )
     ],

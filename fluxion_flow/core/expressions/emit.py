@@ -256,7 +256,8 @@ class Emitter:
             atom = self.assign("env.now", kinds.DATE)
             return self.path(atom, parts) if parts else atom
         if base not in ("ROOT", "CURRENT"):
-            raise AssertionError(f"variable $${base} passed the check but has no value")
+            atom = self.assign(f"env.variables[{base!r}]")
+            return self.path(atom, parts) if parts else atom
         if not parts:
             return self.materialize()
         doc = self.doc

@@ -23,9 +23,7 @@ class FieldParser:
             return lambda document: _field(document, spec[1:].split("."))
         if isinstance(spec, dict):
             fields = {name: self.expression(item, where / name) for name, item in spec.items()}
-            return lambda document: {
-                name: value for name, f in fields.items() if (value := f(document)) is not MISSING
-            }
+            return lambda document: {name: value for name, f in fields.items() if (value := f(document)) is not MISSING}
         if isinstance(spec, list):
             items = [self.expression(item, where / i) for i, item in enumerate(spec)]
             return lambda document: [None if (value := f(document)) is MISSING else value for f in items]

@@ -3,13 +3,30 @@
 from __future__ import annotations
 
 import datetime
-from decimal import Decimal
+import math
+from decimal import MAX_EMAX, MIN_EMIN, Context, Decimal
 from typing import Any
 
-from ...values import DECIMAL128, EvaluationError, decimal128, from_millis, int64, is_nullish, is_number, to_millis, type_name
+from ...values import (
+    DECIMAL128,
+    INT32_MAX,
+    INT32_MIN,
+    INT64_MIN,
+    EvaluationError,
+    decimal128,
+    from_millis,
+    int64,
+    is_nullish,
+    is_number,
+    to_millis,
+    type_name,
+)
 from .. import kinds
 from ..emit import Atom, Emitter
 from ..registry import operator
+
+_WIDE = Context(prec=12_400, Emin=MIN_EMIN, Emax=MAX_EMAX, traps=[])
+"""Room for the quotient of any two decimals, so that a remainder is exact."""
 
 INT64 = "-9223372036854775808 <= {0} <= 9223372036854775807"
 
@@ -200,3 +217,77 @@ def _divide(e: Emitter, atoms: list[Atom]) -> Atom | None:
     )  # fmt: skip
 
 
+@operator(
+    "$mod",
+    returns=kinds.NUMBER | kinds.NULL,
+    examples=[
+        ({"a": -7}, {"$mod": ["$a", 3]}, -1),
+        ({"a": 7.5}, {"$mod": ["$a", 2]}, 1.5),
+        ({"a": 7}, {"$mod": ["$a", 0]}, EvaluationError),
+        ({}, {"$mod": ["$a", 2]}, None),
+    ],
+)
+def mod(dividend: Any, divisor: Any) -> Any:
+    """The remainder of a division, with the sign of the dividend.
+
+    Null if either is null or missing. A whole double as divisor counts as an integer. Raises for a divisor of zero and
+    for anything that is not a number. MongoDB: $mod.
+    """
+    if is_nullish(dividend) or is_nullish(divisor):
+        return None
+    _two_numbers("$mod", dividend, divisor)
+    if divisor == 0:
+        raise EvaluationError("$mod by zero")
+    x, y = _pair(dividend, divisor)
+    if x.__class__ is Decimal:
+        rest = DECIMAL128.remainder(x, y)
+        return _WIDE.remainder(x, y) if rest.is_nan() and x.is_finite() and y.is_finite() else rest
+    if y.__class__ is float and x.__class__ is int and y.is_integer() and INT32_MIN <= y <= INT32_MAX:
+        y = int(y)
+    if x.__class__ is int and y.__class__ is int:
+        return int64(abs(x) % abs(y) * (-1 if x < 0 else 1))
+    try:
+        return math.fmod(x, y)
+    except ValueError:
+        return math.nan
+
+
+@mod.inline
+def _mod(e: Emitter, atoms: list[Atom]) -> Atom | None:
+    a, b = atoms
+    guards = [f"{x.code}.__class__ is int" for x in atoms if not x.is_only(kinds.INT)]
+    guards += [f"{a.code} >= 0", f"{b.code} > 0"]
+    slow = f"{e.bind(mod.function, 'mod')}({a.code}, {b.code})"
+    return e.guarded(guards, lambda: e.assign(f"{a.code} % {b.code}", kinds.INT), slow, kinds.NUMBER | kinds.NULL)
+
+
+@operator(
+    "$abs",
+    returns=kinds.NUMBER | kinds.NULL,
+    examples=[({"a": -3}, {"$abs": "$a"}, 3), ({"a": "3"}, {"$abs": "$a"}, EvaluationError), ({}, {"$abs": "$a"}, None)],
+)
+def abs_(number: Any) -> Any:
+    """The absolute value.
+
+    Null if null or missing. Raises for anything that is not a number, and for the smallest long, which has no
+    positive counterpart. MongoDB: $abs.
+    """
+    if is_nullish(number):
+        return None
+    if not is_number(number):
+        raise EvaluationError(f"$abs takes a number, got {type_name(number)}")
+    if isinstance(number, Decimal):
+        return number.copy_abs()
+    if number == INT64_MIN and number.__class__ is int:
+        raise EvaluationError("$abs of the smallest long, -9223372036854775808, does not fit in a long")
+    return abs(number)
+
+
+@abs_.inline
+def _abs(e: Emitter, atoms: list[Atom]) -> Atom | None:
+    (a,) = atoms
+    guards = [e.plain_number(a), f"{a.code} != {INT64_MIN}"]
+    slow = f"{e.bind(abs_.function, 'abs_')}({a.code})"
+    return e.guarded(
+        guards, lambda: e.assign(f"abs({a.code})", kinds.INT | kinds.FLOAT), slow, kinds.NUMBER | kinds.NULL
+    )  # fmt: skip

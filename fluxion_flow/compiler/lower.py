@@ -1,0 +1,202 @@
+"""From a plan to a Bytewax dataflow. This is the only place that names Bytewax's operators."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import bytewax.operators as op
+from bytewax.dataflow import Dataflow, Stream
+from bytewax.outputs import DynamicSink, Sink, StatelessSinkPartition
+
+from ..connect import registry
+from ..connect.spi import Batch, StreamingSink, StreamingSource
+from ..core.program import Program
+from ..errors import Where
+from ..observe.listener import Listeners
+from ..policy.dead_letter import fingerprint
+from ..policy.model import StreamingErrorPolicy
+from ..runtime.deliver import DeliverStep, RouteStep
+from ..runtime.drain import Drain
+from ..runtime.entry import enter, tune_garbage_collector
+from ..runtime.foreign import foreign_input
+from ..runtime.items import Letters
+from ..runtime.keyed import GatherStep, GroupStep, route_to_gather
+from ..runtime.manifest import Manifest
+from ..runtime.run import Run
+from ..runtime.source import SourceInput
+from ..runtime.steps import CombineStep, StageStep
+from .plan import FusedStep, KeyedStep, Plan, SinkPlan
+
+STRICT = StreamingErrorPolicy()
+"""The policy of a dead-letter sink: a letter that cannot be written ends the run."""
+
+
+def lower(plan: Plan) -> Dataflow:
+    """Build the dataflow of a plan. Under `python -m bytewax.run` the process is prepared for the run, too.
+
+    Raises :class:`~fluxion_flow.runtime.lease.StoreInUse` and
+    :class:`~fluxion_flow.runtime.manifest.IncompatibleCheckpoint`.
+    """
+    definition = plan.definition
+    enter(definition.name)
+    return _Lowering(plan).dataflow()
+
+
+class _Lowering:
+    def __init__(self, plan: Plan) -> None:
+        definition, config = plan.definition, plan.definition.config
+        self._plan = plan
+        self._flow = Dataflow(definition.name)
+        self._dead: list[Stream[Any]] = []
+        metadata = {"environment": config.environment, "labels": dict(config.labels)}
+        self._run = Run(
+            pipeline=definition.name,
+            version=fingerprint([s.spec for s in definition.stages])[:12],
+            source_type=plan.source_type,
+            batch_size=config.batch_size,
+            flush_interval=config.flush_interval,
+            seed=config.seed,
+            metadata=metadata,
+            listeners=Listeners(definition.listeners),
+            drain=Drain(config.drain_timeout),
+        )
+        for policy in self._policies():
+            if policy.action == "dead_letter":
+                self._run.letter_sink(policy)
+
+    def _policies(self) -> list[StreamingErrorPolicy]:
+        found = [self._plan.source_policy]
+        for step in self._plan.steps:
+            if isinstance(step, FusedStep):
+                found += step.policies
+        return found + [sink.policy for sink in self._plan.sinks]
+
+    def dataflow(self) -> Dataflow:
+        stream = self._letters_apart("source", op.input("source", self._flow, self._source()))
+        for step in self._plan.steps:
+            if isinstance(step, FusedStep):
+                stream = self._fused(step, stream)
+            elif isinstance(step, KeyedStep):
+                logic = GroupStep(
+                    self._run, step.id, step.stage, emit=step.emit, partitions=step.partitions, ordered=step.ordered
+                )
+                stream = op.stateful_batch(step.id, stream, logic)
+            else:
+                gathered = op.flat_map_batch(f"{step.id}_route", stream, route_to_gather)
+                stream = op.stateful_batch(step.id, gathered, GatherStep(self._run, step.id, step.stages))
+        ends = [end for sink in self._plan.sinks if (end := self._sink(sink, stream)) is not None]
+        ends += self._dead_letters()
+        merged = ends[0] if len(ends) == 1 else op.merge("ends", *ends) if ends else stream
+        op.output("delivered", merged, _End(self._run))
+        return self._flow
+
+    def _source(self) -> Any:
+        plan = self._plan
+        manifest = Manifest(plan.definition.name, plan.source_type, plan.fingerprints)
+        if isinstance(plan.source, StreamingSource):
+            return SourceInput(self._run, plan.source, plan.source_policy, manifest)
+        return foreign_input(self._run, plan.source, plan.source_policy, manifest)
+
+    def _letters_apart(self, name: str, stream: Stream[Any], *policies: StreamingErrorPolicy) -> Stream[Any]:
+        """Branch the dead letters off, where the policies make any."""
+        if not any(p.action == "dead_letter" for p in (policies or (self._plan.source_policy,))):
+            return stream
+        branches = op.branch(f"{name}_dead_letters", stream, _is_letters)
+        self._dead.append(branches.trues)
+        return branches.falses
+
+    def _fused(self, step: FusedStep, stream: Stream[Any]) -> Stream[Any]:
+        if step.program.combine is None:
+            mapper: StageStep = StageStep(self._run, step.program, step.names, step.policies)
+        else:
+            partitions = self._plan.definition.config.state_partitions
+            mapper = CombineStep(self._run, step.program, step.names, step.policies, partitions)
+        return self._letters_apart(step.id, op.flat_map_batch(step.id, stream, mapper), *step.policies)
+
+    def _when(self, name: str, when: Program | None) -> StageStep | None:
+        return None if when is None else StageStep(self._run, when, (f"{name}.when",), (STRICT,))
+
+    def _sink(self, plan: SinkPlan, stream: Stream[Any]) -> Stream[Any] | None:
+        name = "sink" if len(self._plan.sinks) == 1 else f"sinks.{plan.name}"
+        step_id = f"sink_{plan.name}"
+        when = self._when(name, plan.when)
+        if isinstance(plan.sink, Sink):
+            op.output(step_id, op.flat_map_batch(f"{step_id}_documents", stream, _Documents(when)), plan.sink)
+            return None
+        routed = op.flat_map_batch(f"{step_id}_route", stream, RouteStep(self._run, plan.sink, when))
+        deliver = DeliverStep(self._run, name, plan.connector, plan.sink, plan.policy)
+        delivered = op.stateful_batch(step_id, routed, deliver)
+        return self._letters_apart(step_id, op.map(f"{step_id}_out", delivered, _value), plan.policy)
+
+    def _dead_letters(self) -> list[Stream[Any]]:
+        if not self._dead:
+            return []
+        letters = self._dead[0] if len(self._dead) == 1 else op.merge("dead_letters", *self._dead)
+        ends: list[Stream[Any]] = []
+        for number, spec in enumerate(self._run.letter_sinks):
+            step_id = "dead_letters_sink" if number == 0 else f"dead_letters_sink_{number + 1}"
+            if isinstance(spec, Sink):
+                op.output(step_id, op.flat_map_batch(f"{step_id}_documents", letters, _LetterDocuments(number)), spec)
+                continue
+            where = Where.at("on_error", "dead_letter")
+            sink: StreamingSink = registry.open_sink(
+                spec, where, connections=self._plan.definition.connections, also_known=("name",)
+            )
+            routed = op.flat_map_batch(f"{step_id}_route", letters, RouteStep(self._run, sink, letters=number))
+            connector = spec.get("type", "") if isinstance(spec, dict) else type(sink).__name__
+            deliver = DeliverStep(self._run, "dead_letter sink", connector, sink, STRICT)
+            ends.append(op.map(f"{step_id}_out", op.stateful_batch(step_id, routed, deliver), _value))
+        return ends
+
+
+def _is_letters(item: Any) -> bool:
+    return item.__class__ is Letters
+
+
+def _value(pair: tuple[str, Any]) -> Any:
+    return pair[1]
+
+
+class _Documents:
+    """Batches as single documents, for a Bytewax sink."""
+
+    def __init__(self, when: StageStep | None) -> None:
+        self._when = when
+
+    def __call__(self, items: list[Any]) -> list[Any]:
+        out: list[Any] = []
+        for item in self._when(items) if self._when is not None else items:
+            if item.__class__ is tuple:
+                item = item[1]
+            if item.__class__ is Batch:
+                out += item.documents
+        return out
+
+
+class _LetterDocuments:
+    """The dead letters for one Bytewax sink."""
+
+    def __init__(self, number: int) -> None:
+        self._number = number
+
+    def __call__(self, items: list[Any]) -> list[Any]:
+        return [d for item in items if item.sink == self._number for d in item.documents]
+
+
+class _End(DynamicSink[Any]):
+    """The end of a dataflow; nothing but it tells a worker its number, and that before anything runs."""
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+
+    def build(self, step_id: str, worker_index: int, worker_count: int) -> StatelessSinkPartition[Any]:
+        self._run.workers.enter(worker_index, worker_count)
+        if worker_index == 0:
+            tune_garbage_collector()
+        self._run.listeners.tell("on_start", self._run.context("start"))
+        return _Nothing()
+
+
+class _Nothing(StatelessSinkPartition[Any]):
+    def write_batch(self, items: list[Any]) -> None:
+        """What arrives here has been delivered."""

@@ -1,0 +1,230 @@
+"""From a checked definition to a plan: which stages fuse, where state is, what each step is called.
+
+A step that holds state is named after what it is (or by its stage's own name), never after its position, so that stages
+may be added around it without losing the state.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from bytewax.inputs import Source
+from bytewax.outputs import Sink
+
+from ..connect.spi import StreamingSink, StreamingSource
+from ..core.plan import Segment, segments
+from ..core.program import Program
+from ..core.query import parse_query
+from ..core.expressions.parse import Parser
+from ..core.stages import Keyed, Stage, Whole, parse_stages
+from ..core.stages.match import Match
+from ..dsl.model import StreamingPipelineDefinition
+from ..errors import Problems, Where
+from ..policy.model import StreamingErrorPolicy
+
+
+@dataclass(frozen=True)
+class FusedStep:
+    """Per-document stages in one operator. ``combine``: they end in the combine of the keyed step behind."""
+
+    id: str
+    program: Program
+    names: tuple[str, ...]
+    policies: tuple[StreamingErrorPolicy, ...]
+
+
+@dataclass(frozen=True)
+class KeyedStep:
+    """State by key, in ``partitions`` logical partitions. ``ordered``: its documents must leave in source order."""
+
+    id: str
+    stage: Keyed
+    emit: str
+    partitions: int
+    ordered: bool
+
+
+@dataclass(frozen=True)
+class WholeStep:
+    """Everything gathered in order; then ``stages`` run, at the completion of the source. None: the order alone."""
+
+    id: str
+    stages: tuple[Whole, ...]
+
+
+Step = FusedStep | KeyedStep | WholeStep
+
+
+@dataclass(frozen=True)
+class SinkPlan:
+    """A sink with its name, its query as a program, and its policy."""
+
+    name: str
+    connector: str
+    sink: StreamingSink | Sink[Any]
+    when: Program | None
+    policy: StreamingErrorPolicy
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A pipeline, ready to be lowered or explained."""
+
+    definition: StreamingPipelineDefinition
+    source: StreamingSource | Source[Any]
+    source_type: str
+    source_policy: StreamingErrorPolicy
+    bounded: bool
+    emit: str
+    stages: tuple[Stage, ...]
+    steps: tuple[Step, ...]
+    sinks: tuple[SinkPlan, ...]
+    problems: Problems = field(default_factory=Problems)
+
+    @property
+    def fingerprints(self) -> dict[str, Any]:
+        """What the state of every stateful step means, by step id."""
+        found: dict[str, Any] = {}
+        for step in self.steps:
+            if isinstance(step, KeyedStep):
+                found[step.id] = {**step.stage.fingerprint, "partitions": step.partitions}
+            elif isinstance(step, WholeStep):
+                found[step.id] = {"stage": "gather"}
+        return found
+
+
+def make_plan(definition: StreamingPipelineDefinition) -> Plan:
+    """Plan a definition that has passed its own checks; what the plan finds wrong is in its ``problems``."""
+    problems = Problems()
+    policies = definition.policies()
+    stages = parse_stages(definition.stage_specs(), Where.at("stages"), problems, definition.resources)
+    source = definition.source.open(connections=definition.connections)
+    bounded = is_bounded(definition, source)
+    emit = definition.config.emit or ("final" if bounded else "update")
+    check_shapes(stages, bounded, emit, definition.source.title, problems)
+    steps = _Steps(definition, emit).make(segments(stages)) if not problems else ()
+    sinks = []
+    names = definition.sink_names()
+    for i, (name, spec) in enumerate(zip(names, definition.sinks, strict=True)):
+        where = Where.at("sink") if len(names) == 1 else Where.at("sinks", i)
+        when = None
+        if spec.when is not None:
+            query = parse_query(spec.when, where / "when", Parser(problems, definition.resources))
+            when = Program((Match(where / "when", query),))
+        sink = spec.open(where, connections=definition.connections)
+        sinks.append(SinkPlan(name, spec.type or type(sink).__name__, sink, when, policies.for_sink(name)))
+    return Plan(
+        definition,
+        source,
+        definition.source.type or type(source).__name__,
+        policies.for_source(),
+        bounded,
+        emit,
+        tuple(stages),
+        tuple(steps),
+        tuple(sinks),
+        problems,
+    )
+
+
+def is_bounded(definition: StreamingPipelineDefinition, source: Any) -> bool:
+    """Whether the source completes some day. A Bytewax source says so with the option ``bounded``."""
+    if isinstance(source, StreamingSource):
+        return source.bounded
+    return bool(definition.source.options.get("bounded", False))
+
+
+def check_shapes(stages: Sequence[Stage], bounded: bool, emit: str, source: str, problems: Problems) -> None:
+    """Report the stages that this source can never finish."""
+    if not bounded and emit == "final":
+        hint = "use 'update', which sends each changed group after every batch"
+        problems.add(Where.at("config", "emit"), f"'final' needs a source that completes, and source {source!r} never does", hint)
+    updating: Stage | None = None
+    for stage in stages:
+        if isinstance(stage, Whole) and not bounded:
+            problems.add(
+                stage.where,
+                f"needs every document, but source {source!r} never completes",
+                f"{stage.name.lstrip('$')} inside a window, or use a bounded source",
+            )
+        elif updating is not None and isinstance(stage, (Keyed, Whole)):
+            problems.add(
+                stage.where,
+                f"stands behind {updating.name}, which sends the same key again whenever it changes",
+                "only per-document stages may follow; use a bounded source with emit: final",
+            )
+        elif isinstance(stage, Keyed) and emit == "update":
+            updating = stage
+
+
+class _Steps:
+    """Names and makes the steps of a plan."""
+
+    def __init__(self, definition: StreamingPipelineDefinition, emit: str) -> None:
+        self._definition = definition
+        self._policies = definition.policies()
+        self._emit = emit
+        self._taken = {"source", "delivered", "dead_letters"}
+
+    def make(self, plan: Sequence[Segment]) -> list[Step]:
+        steps: list[Step] = []
+        for number, segment in enumerate(plan):
+            keyed = isinstance(segment.end, Keyed)
+            if len(segment.program) or keyed:
+                steps.append(self._fused(segment))
+            if isinstance(segment.end, Keyed):
+                ordered = self._emit == "final" and _order_matters(plan[number + 1 :])
+                partitions = self._definition.config.state_partitions
+                step = KeyedStep(self._state_id(segment.end), segment.end, self._emit, partitions, ordered)
+                steps.append(step)
+                if ordered:
+                    steps.append(WholeStep(self._free(f"{step.id}-order"), ()))
+            elif isinstance(segment.end, Whole):
+                last = steps[-1] if steps else None
+                if isinstance(last, WholeStep):
+                    steps[-1] = WholeStep(last.id, (*last.stages, segment.end))
+                else:
+                    steps.append(WholeStep(self._state_id(segment.end), (segment.end,)))
+        return steps
+
+    def _fused(self, segment: Segment) -> FusedStep:
+        stages: list[Stage] = list(segment.program.stages)
+        if isinstance(segment.end, Keyed):
+            stages.append(segment.end)
+        names = tuple(str(stage.where) for stage in stages)
+        first, last = _index(stages[0]), _index(stages[-1])
+        span = f"stages_{first}" if first == last else f"stages_{first}_{last}"
+        return FusedStep(self._free(span), segment.program, names, tuple(self._policy(stage) for stage in stages))
+
+    def _policy(self, stage: Stage) -> StreamingErrorPolicy:
+        index = _index(stage)
+        return self._policies.for_stage(self._definition.stages[index].name, index)
+
+    def _state_id(self, stage: Stage) -> str:
+        own = self._definition.stages[_index(stage)].name
+        return self._free(own or stage.name.lstrip("$"))
+
+    def _free(self, name: str) -> str:
+        free, number = name, 1
+        while free in self._taken:
+            number += 1
+            free = f"{name}-{number}"
+        self._taken.add(free)
+        return free
+
+
+def _index(stage: Stage) -> int:
+    """The stage's position in the definition: ``stages[2].$group`` is 2."""
+    return next(part for part in stage.where.parts if isinstance(part, int))
+
+
+def _order_matters(rest: Sequence[Segment]) -> bool:
+    """Whether a later step's result depends on the order of its input."""
+    for segment in rest:
+        if isinstance(segment.end, Whole):
+            return True
+        if isinstance(segment.end, Keyed) and segment.end.ordered:
+            return True
+    return False

@@ -1,0 +1,98 @@
+"""Bits of integers: $bitAnd, $bitOr, $bitXor, $bitNot (MongoDB: bitwise operators)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ...values import INT64_MAX, INT64_MIN, EvaluationError, is_nullish, type_name
+from .. import kinds
+from ..registry import operator
+
+
+def _an_integer(name: str, value: Any) -> None:
+    if value.__class__ is not int or not INT64_MIN <= value <= INT64_MAX:
+        raise EvaluationError(f"{name} takes ints and longs, got {type_name(value)}")
+
+
+@operator(
+    "$bitAnd",
+    returns=kinds.INT | kinds.NULL,
+    examples=[
+        ({"a": 6, "b": 3}, {"$bitAnd": ["$a", "$b"]}, 2),
+        ({"a": 6}, {"$bitAnd": ["$a", "$b"]}, None),
+        ({"a": 6.0}, {"$bitAnd": ["$a", 3]}, EvaluationError),
+    ],
+)
+def bit_and(*numbers: Any) -> Any:
+    """The bits that are set in all integers; ``-1`` of none.
+
+    Null from the first argument that is null or missing. Raises for anything that is not an int or a long, doubles
+    without a fraction too. MongoDB: $bitAnd.
+    """
+    result = -1
+    for number in numbers:
+        if is_nullish(number):
+            return None
+        _an_integer("$bitAnd", number)
+        result &= number
+    return result
+
+
+@operator(
+    "$bitOr",
+    returns=kinds.INT | kinds.NULL,
+    examples=[({"a": 6, "b": 3}, {"$bitOr": ["$a", "$b"]}, 7), ({"a": 6}, {"$bitOr": ["$a", "$b"]}, None)],
+)
+def bit_or(*numbers: Any) -> Any:
+    """The bits that are set in any of some integers; ``0`` of none.
+
+    Null from the first argument that is null or missing. Raises for anything that is not an int or a long.
+    MongoDB: $bitOr.
+    """
+    result = 0
+    for number in numbers:
+        if is_nullish(number):
+            return None
+        _an_integer("$bitOr", number)
+        result |= number
+    return result
+
+
+@operator(
+    "$bitXor",
+    returns=kinds.INT | kinds.NULL,
+    examples=[({"a": 6, "b": 3}, {"$bitXor": ["$a", "$b"]}, 5), ({"a": 6}, {"$bitXor": ["$a", "$b"]}, None)],
+)
+def bit_xor(*numbers: Any) -> Any:
+    """The bits that are set in an odd number of integers; ``0`` of none.
+
+    Null from the first argument that is null or missing. Raises for anything that is not an int or a long.
+    MongoDB: $bitXor.
+    """
+    result = 0
+    for number in numbers:
+        if is_nullish(number):
+            return None
+        _an_integer("$bitXor", number)
+        result ^= number
+    return result
+
+
+@operator(
+    "$bitNot",
+    returns=kinds.INT | kinds.NULL,
+    examples=[
+        ({"a": 6}, {"$bitNot": "$a"}, -7),
+        ({}, {"$bitNot": "$a"}, None),
+        ({"a": "6"}, {"$bitNot": "$a"}, EvaluationError),
+    ],
+)
+def bit_not(number: Any) -> Any:
+    """All bits of an integer turned around.
+
+    Null if null or missing. Raises for anything that is not an int or a long. MongoDB: $bitNot.
+    """
+    if is_nullish(number):
+        return None
+    _an_integer("$bitNot", number)
+    return ~number

@@ -1,0 +1,168 @@
+"""Moving, comparing and cutting dates: $dateAdd, $dateSubtract, $dateDiff, $dateTrunc (MongoDB: date operators)."""
+
+from __future__ import annotations
+
+import datetime
+from decimal import Decimal
+from typing import Any
+
+from ...date_units import add_units, day_of_week, truncate, unit_of_time, units_between
+from ...values import INT64_MAX, INT64_MIN, EvaluationError, is_nullish, is_number, type_name
+from ...zones import time_zone
+from .. import kinds
+from ..literals import checked_operator
+
+_NEW_YEAR = datetime.datetime(2024, 1, 31, 12, 30, tzinfo=datetime.timezone.utc)
+_LATER = datetime.datetime(2024, 3, 1, 1, 0, tzinfo=datetime.timezone.utc)
+
+
+def a_date(operator: str, value: Any) -> datetime.datetime:
+    """The value itself when it is a date. Raises :class:`EvaluationError` for anything else."""
+    if isinstance(value, datetime.datetime):
+        return value
+    raise EvaluationError(f"{operator} takes a date, got {type_name(value)}")
+
+
+def whole_number(operator: str, name: str, value: Any) -> int:
+    """An int64, or a double or decimal of that value. Raises :class:`EvaluationError` for anything else."""
+    if value.__class__ is int:
+        number = int(value)
+    elif not is_number(value):
+        raise EvaluationError(f"{operator} takes a whole number as '{name}', got {type_name(value)}")
+    elif value != value or value in (float("inf"), float("-inf")) or value != int(value):
+        raise EvaluationError(f"{operator} takes a whole number as '{name}', got {value}")
+    else:
+        number = int(value)
+    if INT64_MIN <= number <= INT64_MAX:
+        return number
+    raise EvaluationError(f"{operator} takes a whole number of 64 bits as '{name}', got {number}")
+
+
+def _move(operator: str, sign: int, start: Any, unit: Any, amount: Any, timezone: Any) -> Any:
+    if is_nullish(start) or is_nullish(unit) or is_nullish(amount) or is_nullish(timezone):
+        return None
+    moment = a_date(operator, start)
+    unit = unit_of_time(unit)
+    return add_units(moment, unit, sign * whole_number(operator, "amount", amount), time_zone(timezone))
+
+
+_MOVE_CHECKS = {
+    "unit": unit_of_time,
+    "timezone": time_zone,
+    "amount": lambda value: whole_number("it", "amount", value),
+}
+
+
+@checked_operator(
+    "$dateAdd",
+    checks=_MOVE_CHECKS,
+    returns=kinds.DATE | kinds.NULL,
+    examples=[
+        (
+            {"d": _NEW_YEAR},
+            {"$dateAdd": {"startDate": "$d", "unit": "month", "amount": 1}},
+            _NEW_YEAR.replace(month=2, day=29),
+        ),
+        ({}, {"$dateAdd": {"startDate": "$d", "unit": "day", "amount": 1}}, None),
+        ({"d": "2024-01-31"}, {"$dateAdd": {"startDate": "$d", "unit": "day", "amount": 1}}, EvaluationError),
+    ],
+)
+def date_add(*, start_date: Any, unit: Any, amount: Any, timezone: Any = "UTC") -> Any:
+    """A date moved on by an amount of units.
+
+    Days and longer units move on the wall clock of the time zone; a day that the month does not have becomes its last
+    one. Null if any argument is null or missing. Raises for what is no date, an unknown unit or zone, an amount that is
+    not whole, and results outside the years 1 to 9999. MongoDB: $dateAdd.
+    """
+    return _move("$dateAdd", 1, start_date, unit, amount, timezone)
+
+
+@checked_operator(
+    "$dateSubtract",
+    checks=_MOVE_CHECKS,
+    returns=kinds.DATE | kinds.NULL,
+    examples=[
+        (
+            {"d": _LATER},
+            {"$dateSubtract": {"startDate": "$d", "unit": "hour", "amount": 2}},
+            datetime.datetime(2024, 2, 29, 23, 0, tzinfo=datetime.timezone.utc),
+        ),
+        ({"d": _LATER}, {"$dateSubtract": {"startDate": "$d", "unit": "hour", "amount": "$n"}}, None),
+    ],
+)
+def date_subtract(*, start_date: Any, unit: Any, amount: Any, timezone: Any = "UTC") -> Any:
+    """A date moved back by an amount of units; otherwise as ``$dateAdd``. MongoDB: $dateSubtract."""
+    return _move("$dateSubtract", -1, start_date, unit, amount, timezone)
+
+
+@checked_operator(
+    "$dateDiff",
+    checks={"unit": unit_of_time, "timezone": time_zone},
+    returns=kinds.INT | kinds.NULL,
+    examples=[
+        (
+            {"a": _NEW_YEAR, "b": _LATER},
+            {"$dateDiff": {"startDate": "$a", "endDate": "$b", "unit": "month"}},
+            2,
+        ),
+        ({"a": _NEW_YEAR}, {"$dateDiff": {"startDate": "$a", "endDate": "$b", "unit": "day"}}, None),
+        ({"a": 1, "b": 2}, {"$dateDiff": {"startDate": "$a", "endDate": "$b", "unit": "day"}}, EvaluationError),
+    ],
+)
+def date_diff(
+    *, start_date: Any, end_date: Any, unit: Any, timezone: Any = "UTC", start_of_week: Any = "sunday"
+) -> Any:
+    """How many boundaries of a unit lie between two dates, negative when the end is before the start.
+
+    ``startOfWeek`` counts only for weeks. Null if any argument that counts is null or missing. Raises for what is no
+    date, and an unknown unit, zone or day. MongoDB: $dateDiff.
+    """
+    if is_nullish(start_date) or is_nullish(end_date) or is_nullish(unit) or is_nullish(timezone):
+        return None
+    if unit == "week" and is_nullish(start_of_week):
+        return None
+    start, end = a_date("$dateDiff", start_date), a_date("$dateDiff", end_date)
+    unit = unit_of_time(unit)
+    week_start = day_of_week(start_of_week) if unit == "week" else 6
+    return units_between(start, end, unit, time_zone(timezone), week_start)
+
+
+@checked_operator(
+    "$dateTrunc",
+    checks={
+        "unit": unit_of_time,
+        "timezone": time_zone,
+        "binSize": lambda value: whole_number("it", "binSize", value),
+    },
+    returns=kinds.DATE | kinds.NULL,
+    examples=[
+        (
+            {"d": _NEW_YEAR},
+            {"$dateTrunc": {"date": "$d", "unit": "minute", "binSize": 20}},
+            _NEW_YEAR.replace(minute=20),
+        ),
+        (
+            {"d": _NEW_YEAR},
+            {"$dateTrunc": {"date": "$d", "unit": "week", "startOfWeek": "monday"}},
+            datetime.datetime(2024, 1, 29, tzinfo=datetime.timezone.utc),
+        ),
+        ({}, {"$dateTrunc": {"date": "$d", "unit": "day"}}, None),
+        ({"d": True}, {"$dateTrunc": {"date": "$d", "unit": "day"}}, EvaluationError),
+    ],
+)
+def date_trunc(
+    *, date: Any, unit: Any, bin_size: Any = 1, timezone: Any = "UTC", start_of_week: Any = "sunday"
+) -> Any:
+    """The beginning of the bin that a date falls into; bins are counted from 2000-01-01 in the time zone.
+
+    ``startOfWeek`` counts only for weeks. Null if any argument that counts is null or missing. Raises for what is no
+    date, an unknown unit, zone or day, and a size of bins that is not a whole number above 0. MongoDB: $dateTrunc.
+    """
+    if is_nullish(date) or is_nullish(unit) or is_nullish(bin_size) or is_nullish(timezone):
+        return None
+    if unit == "week" and is_nullish(start_of_week):
+        return None
+    moment = a_date("$dateTrunc", date)
+    unit = unit_of_time(unit)
+    week_start = day_of_week(start_of_week) if unit == "week" else 6
+    return truncate(moment, unit, whole_number("$dateTrunc", "binSize", bin_size), time_zone(timezone), week_start)

@@ -1,0 +1,292 @@
+"""What a definition must be beyond its form: connectors, stages, queries, policies and names that fit.
+
+Each check adds what it finds to the problems and goes on. Nothing is opened, and no text of a problem holds a secret.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import re
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from fluxion_flow.connect import registry
+from fluxion_flow.connect.connections import Connections
+from fluxion_flow.connect.encoding import from_extended
+from fluxion_flow.connect.secrets import Reference, UnresolvedReference, holds_reference, redact
+from fluxion_flow.connect.spi import StreamingSink, StreamingSource
+from fluxion_flow.core.expressions.parse import Parser
+from fluxion_flow.core.query import parse_query
+from fluxion_flow.core.resources import Resources
+from fluxion_flow.core.stages import parse_stages
+from fluxion_flow.dsl.model import ENDPOINT_KEYS, SinkSpec, SourceSpec, StageSpec, StreamingPipelineDefinition
+from fluxion_flow.errors import Problem, Problems, Where, did_you_mean
+from fluxion_flow.observe.listener import StreamingMetricsListener
+from fluxion_flow.policy.parse import CheckSink, parse_policy
+from fluxion_flow.policy.scope import Scope
+
+SOURCE = Where.at("source")
+STAGES = Where.at("stages")
+SOURCE_EXAMPLE = "say where documents come from, such as {type: files, path: orders.jsonl}"
+SINK_EXAMPLE = "say where documents go, such as {type: files, path: out.jsonl}"
+EXTENDED = frozenset(
+    ("$date", "$numberInt", "$numberLong", "$numberDouble", "$numberDecimal", "$binary", "$regularExpression")
+)
+"""The keys of MongoDB's Extended JSON that a definition may write values with."""
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where the parts of a definition stand: what a file says in its own way is named in its own words."""
+
+    sinks: tuple[Where, ...]
+    policies_checked: bool = False
+    """Whether the policies' own sinks were checked when they were read."""
+
+    @classmethod
+    def of(cls, definition: StreamingPipelineDefinition) -> Places:
+        """The places that ``to_dict`` would give."""
+        count = len(definition.sinks)
+        return cls((Where.at("sink"),) if count == 1 else tuple(Where.at("sinks", i) for i in range(count)))
+
+
+def check_definition(
+    definition: StreamingPipelineDefinition, problems: Problems, places: Places | None = None
+) -> None:
+    """Add everything wrong with ``definition`` to ``problems``, section by section."""
+    places = places or Places.of(definition)
+    if not definition.name:
+        problems.add(Where.at("name"), "is missing", "call the pipeline something, such as orders-ltv")
+    else:
+        check_name(definition.name, Where.at("name"), problems)
+    connections = definition.known_connections(os.environ, problems)
+    resources = make_resources(definition, problems)
+    _check_source(definition.source, problems, connections)
+    _check_stages(definition.stages, problems, resources)
+    _check_sinks(definition.sinks, places.sinks, problems, connections, resources)
+    _check_policies(definition, places, problems, connections)
+    _check_pipelines(definition.pipelines, problems, resources)
+    definition.check_overrides(problems)
+    _check_listeners(definition.listeners, problems)
+
+
+def check_name(name: str, where: Where, problems: Problems) -> None:
+    """A name that identifiers, files and metrics can hold."""
+    if not re.fullmatch(r"\w[\w-]*", name):
+        problems.add(where, f"cannot be called {redact(repr(name))}", "use letters, digits, '-' and '_'")
+
+
+def sink_checker(connections: Connections) -> CheckSink:
+    """What checks the sink of a dead-letter policy."""
+
+    def check(spec: Any, where: Where, problems: Problems) -> None:
+        registry.check_sink(spec, where, problems, connections=connections, also_known=("name",))
+
+    return check
+
+
+def with_values(value: Any, where: Where, problems: Problems) -> Any:
+    """``value`` with its references' values of this moment, and Extended JSON objects as Python values.
+
+    A reference without a value is a problem at its path below ``where``.
+    """
+    if isinstance(value, Reference):
+        try:
+            return value.resolve()
+        except UnresolvedReference as error:
+            problems.add(where, error.what, error.hint)
+            return None
+    if isinstance(value, Mapping):
+        found = {key: with_values(item, where / str(key), problems) for key, item in value.items()}
+        return read_extended(found, where, problems)
+    if isinstance(value, (list, tuple)):
+        return [with_values(item, where / i, problems) for i, item in enumerate(value)]
+    return value
+
+
+def read_extended(value: dict[str, Any], where: Where, problems: Problems) -> Any:
+    """The Python value of an Extended JSON object such as ``{"$date": ...}``; any other mapping as it is."""
+    if len(value) != 1 or next(iter(value)) not in EXTENDED:
+        return value
+    try:
+        return from_extended(value)
+    except ValueError as error:
+        problems.add(where, str(error), "see MongoDB's Extended JSON")
+        return None
+
+
+def make_resources(definition: StreamingPipelineDefinition, problems: Problems) -> Resources:
+    """What the stages of ``definition`` find by name."""
+    functions: dict[str, Callable[..., Any]] = {}
+    for name, function in definition.functions.items():
+        found = _function(function, Where.at("functions", name), problems)
+        functions[name] = found or _no_function
+    return Resources(
+        collections={
+            name: with_values(documents, Where.at("collections", name), problems)
+            if holds_reference(documents)
+            else documents
+            for name, documents in definition.collections.items()
+        },
+        functions=functions,
+        pipelines=with_values(definition.pipelines, Where.at("pipelines"), problems),
+        seed=definition.config.seed,
+    )
+
+
+def _no_function(*_: Any) -> None:
+    """Stands for a function that cannot be found, so that the rest is still checked."""
+
+
+def _function(function: Any, where: Where, problems: Problems) -> Callable[..., Any] | None:
+    if callable(function):
+        return function  # type: ignore[no-any-return]
+    module_name, colon, name = function.partition(":") if isinstance(function, str) else ("", "", "")
+    if not colon or not module_name or not name:
+        problems.add(where, "must be a function", "give the callable, or 'module:name'")
+        return None
+    try:
+        found: Any = importlib.import_module(module_name)
+    except Exception as error:  # noqa: BLE001 - somebody's module may fail in any way
+        what = f"module '{module_name}' cannot be imported ({type(error).__name__}: {redact(str(error))})"
+        problems.add(where, what, "correct the name, or install it")
+        return None
+    for part in name.split("."):
+        if not hasattr(found, part):
+            public = [known for known in vars(found) if not known.startswith("_")] if hasattr(found, "__dict__") else []
+            problems.add(where, f"module '{module_name}' has no '{name}'", did_you_mean(part, public))
+            return None
+        found = getattr(found, part)
+    if not callable(found):
+        problems.add(where, f"'{function}' is not callable", "name a function")
+        return None
+    return found  # type: ignore[no-any-return]
+
+
+def is_source(value: Any) -> bool:
+    """Whether ``value`` is a source object: ours, or Bytewax's."""
+    return isinstance(value, StreamingSource) or _is_bytewax(value, "bytewax.inputs", "Source")
+
+
+def is_sink(value: Any) -> bool:
+    """Whether ``value`` is a sink object: ours, or Bytewax's."""
+    return isinstance(value, StreamingSink) or _is_bytewax(value, "bytewax.outputs", "Sink")
+
+
+def _is_bytewax(value: Any, module: str, name: str) -> bool:
+    """Without importing Bytewax: whoever made the object has done so."""
+    base = getattr(sys.modules.get(module), name, None)
+    return base is not None and isinstance(value, base)
+
+
+def _check_source(source: SourceSpec, problems: Problems, connections: Connections) -> None:
+    if source.name:
+        check_name(source.name, SOURCE / "name", problems)
+    if source.object is not None:
+        _check_object(source, is_source, "a StreamingSource or a bytewax.inputs.Source", SOURCE, problems)
+    elif not source.given:
+        problems.add(SOURCE, "is missing", SOURCE_EXAMPLE)
+    else:
+        registry.check_source(source.given, SOURCE, problems, connections=connections, also_known=ENDPOINT_KEYS[:2])
+
+
+def _check_sinks(
+    sinks: Sequence[SinkSpec],
+    places: Sequence[Where],
+    problems: Problems,
+    connections: Connections,
+    resources: Resources,
+) -> None:
+    if not sinks:
+        problems.add(Where.at("sink"), "is missing", SINK_EXAMPLE)
+    for sink, where in zip(sinks, places, strict=True):
+        if sink.name:
+            check_name(sink.name, where / "name", problems)
+        if sink.object is not None:
+            _check_object(sink, is_sink, "a StreamingSink or a bytewax.outputs.Sink", where, problems)
+        elif not sink.given:
+            problems.add(where, "is missing", SINK_EXAMPLE)
+        else:
+            registry.check_sink(sink.given, where, problems, connections=connections, also_known=ENDPOINT_KEYS)
+        if sink.when is not None:
+            _check_query(sink.when, where / "when", problems, resources)
+    _check_unique(((sink.name, where / "name") for sink, where in zip(sinks, places, strict=True)), "sink", problems)
+
+
+def _check_object(
+    spec: SourceSpec | SinkSpec, good: Callable[[Any], bool], noun: str, where: Where, problems: Problems
+) -> None:
+    if spec.type is not None or spec.connection_ref is not None or spec.options:
+        given = ", ".join(map(str, filter(None, [spec.type, spec.connection_ref, *spec.options])))
+        problems.add(where, f"is an object, but is given {given} beside it", "give options to the object itself")
+    if not good(spec.object):
+        kind = f"the class {spec.object.__name__}" if isinstance(spec.object, type) else type(spec.object).__name__
+        problems.add(where, f"must be {noun}, got {kind}", "call it" if isinstance(spec.object, type) else "")
+
+
+def _check_stages(stages: Sequence[StageSpec], problems: Problems, resources: Resources) -> None:
+    _check_parsed(
+        [with_values(stage.spec, STAGES / i, problems) for i, stage in enumerate(stages)], STAGES, problems, resources
+    )
+    for i, stage in enumerate(stages):
+        if stage.name:
+            check_name(stage.name, STAGES / i / "name", problems)
+    _check_unique(((stage.name, STAGES / i / "name") for i, stage in enumerate(stages)), "stage", problems)
+
+
+def _check_pipelines(
+    pipelines: Mapping[str, Sequence[Mapping[str, Any]]], problems: Problems, resources: Resources
+) -> None:
+    for name in pipelines:
+        _check_parsed(resources.pipelines[name], Where.at("pipelines", name), problems, resources)
+
+
+def _check_parsed(stages: Sequence[Mapping[str, Any]], where: Where, problems: Problems, resources: Resources) -> None:
+    found = Problems()
+    parse_stages(stages, where, found, resources)
+    problems.found += map(_redacted, found)
+
+
+def _check_query(query: Any, where: Where, problems: Problems, resources: Resources) -> None:
+    found = Problems()
+    parse_query(with_values(query, where, found), where, Parser(found, resources))
+    problems.found += map(_redacted, found)
+
+
+def _redacted(problem: Problem) -> Problem:
+    """The problem without values of secrets, which stages hold once their references have values."""
+    return Problem(problem.where, redact(problem.what), redact(problem.hint))
+
+
+def _check_unique(names: Iterable[tuple[str | None, Where]], noun: str, problems: Problems) -> None:
+    seen: set[str] = set()
+    for name, where in names:
+        if name and name in seen:
+            problems.add(where, f"another {noun} is called '{name}' too", "give each a name of its own")
+        seen.add(name or "")
+
+
+def _check_policies(
+    definition: StreamingPipelineDefinition, places: Places, problems: Problems, connections: Connections
+) -> None:
+    sinks = dict(zip(definition.sink_names(), places.sinks, strict=True))
+
+    def place(scope: Scope) -> Where:
+        return sinks[str(scope.key)] / "on_error" if scope.kind == "sink" else scope.where
+
+    policies = definition.policies()
+    if not places.policies_checked:
+        check_sink = sink_checker(connections)
+        for scope, policy in policies.scopes():
+            parse_policy(policy, place(scope), problems, check_sink=check_sink)
+    policies.check(problems, place)
+
+
+def _check_listeners(listeners: Sequence[Any], problems: Problems) -> None:
+    for i, listener in enumerate(listeners):
+        if not isinstance(listener, StreamingMetricsListener):
+            got = f"the class {listener.__name__}" if isinstance(listener, type) else f"a {type(listener).__name__}"
+            problems.add(Where.at("listeners", i), f"must be a StreamingMetricsListener, got {got}")

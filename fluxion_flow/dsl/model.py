@@ -1,0 +1,406 @@
+"""A pipeline as frozen data: :class:`StreamingPipelineDefinition` and its parts.
+
+A definition says what a pipeline does; nothing is opened by making one. It comes from a builder
+(:func:`fluxion_flow.pipeline`), from plain data (``from_dict``), or from a YAML or JSON file (``from_file``), and all
+three check it and answer with every problem at once. One made by its constructor is checked by ``check()``.
+
+Values that must not be printed never are: the ``repr`` of every part shows names only.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fluxion_flow.connect import registry
+from fluxion_flow.connect.connections import Connections, load_connections
+from fluxion_flow.core.resources import Resources
+from fluxion_flow.dsl.config import PolicyOverrides, StreamingRuntimeConfig, fold_name, replaced
+from fluxion_flow.errors import PipelineError, Problem, Problems, Where, did_you_mean
+from fluxion_flow.policy.model import StreamingErrorPolicy
+from fluxion_flow.policy.scope import PolicySet
+
+if TYPE_CHECKING:
+    from bytewax.dataflow import Dataflow
+
+COMPILER = "fluxion_flow.compiler"
+"""Where ``compile_definition`` lives. A name and no import: this layer stands below the compiler's."""
+
+ENDPOINT_KEYS = ("name", "on_error", "when")
+"""Keys of a source or a sink that are no options of its connector; ``name`` goes to connectors that have it too."""
+
+
+@dataclass(frozen=True, repr=False)
+class SourceSpec:
+    """Where documents come from: a connector by ``type`` (or ``connection_ref``) with its ``options``, or an ``object``.
+
+    ``object`` is a :class:`~fluxion_flow.connect.spi.StreamingSource` or any ``bytewax.inputs.Source``.
+    """
+
+    type: str | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+    object: Any = None
+    connection_ref: str | None = None
+    name: str | None = None
+    on_error: StreamingErrorPolicy | None = None
+
+    def __post_init__(self) -> None:
+        _set(self, options=dict(self.options))
+
+    @property
+    def given(self) -> Any:
+        """What a connector is opened from: the object, or the mapping of ``type``, options and ``name``."""
+        return _given(self)
+
+    @property
+    def title(self) -> str:
+        """What to call it: its name, its connector's type, or its class."""
+        return _title(self)
+
+    def open(self, where: Where = Where.at("source"), *, connections: Connections | None = None) -> Any:  # noqa: B008
+        """The source itself: a :class:`StreamingSource` or a Bytewax source. No file or socket is opened yet.
+
+        Raises :class:`PipelineError` with every problem.
+        """
+        if self.object is not None:
+            return self.object
+        return registry.open_source(self.given, where, connections=connections, also_known=ENDPOINT_KEYS)
+
+    def __repr__(self) -> str:
+        return f"SourceSpec({_shown(self)})"
+
+
+@dataclass(frozen=True, repr=False)
+class SinkSpec:
+    """Where documents go: a connector by ``type`` (or ``connection_ref``) with its ``options``, or an ``object``.
+
+    ``object`` is a :class:`~fluxion_flow.connect.spi.StreamingSink` or any ``bytewax.outputs.Sink``. ``when``: a
+    query; only the documents that it matches go there.
+    """
+
+    type: str | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+    object: Any = None
+    connection_ref: str | None = None
+    name: str | None = None
+    when: Mapping[str, Any] | None = None
+    on_error: StreamingErrorPolicy | None = None
+
+    def __post_init__(self) -> None:
+        _set(self, options=dict(self.options), when=None if self.when is None else plain(self.when))
+
+    @property
+    def given(self) -> Any:
+        """What a connector is opened from: the object, or the mapping of ``type``, options and ``name``."""
+        return _given(self)
+
+    @property
+    def title(self) -> str:
+        """What to call it: its name, its connector's type, or its class."""
+        return _title(self)
+
+    def open(self, where: Where = Where.at("sink"), *, connections: Connections | None = None) -> Any:  # noqa: B008
+        """The sink itself: a :class:`StreamingSink` or a Bytewax sink. No file or socket is opened yet.
+
+        Raises :class:`PipelineError` with every problem.
+        """
+        if self.object is not None:
+            return self.object
+        return registry.open_sink(self.given, where, connections=connections, also_known=ENDPOINT_KEYS)
+
+    def __repr__(self) -> str:
+        return f"SinkSpec({_shown(self)})"
+
+
+@dataclass(frozen=True, repr=False)
+class StageSpec:
+    """One stage as data, such as ``{"$match": {"status": "PAID"}}``, with a name and an error policy of its own."""
+
+    spec: Mapping[str, Any]
+    name: str | None = None
+    on_error: StreamingErrorPolicy | None = None
+
+    def __post_init__(self) -> None:
+        _set(self, spec=plain(self.spec))
+
+    @property
+    def operator(self) -> str:
+        """The stage's MongoDB name, such as ``$match``."""
+        return str(next(iter(self.spec), ""))
+
+    def __repr__(self) -> str:
+        return f"StageSpec({self.operator!r}{_named(self)})"
+
+
+@dataclass(frozen=True, repr=False)
+class StreamingPipelineDefinition:
+    """A pipeline as data: a source, stages, sinks, error policies and the settings of its run.
+
+    ``collections``, ``functions`` and ``pipelines`` are what stages refer to by name (``$lookup``, ``$function``,
+    ``$subPipeline``); a function may be given as ``"module:name"``. ``connections`` maps names to the options that a
+    source or sink takes with ``connection_ref``. ``listeners`` are told what happens in a run.
+
+    >>> definition = StreamingPipelineDefinition.from_dict({
+    ...     "name": "paid-orders",
+    ...     "source": {"type": "memory", "name": "orders"},
+    ...     "stages": [{"$match": {"status": "PAID"}}],
+    ...     "sink": {"type": "memory", "name": "paid"},
+    ... })
+    >>> definition
+    StreamingPipelineDefinition('paid-orders', source='orders', stages=['$match'], sinks=['paid'])
+    >>> StreamingPipelineDefinition.from_dict(definition.to_dict()) == definition
+    True
+    """
+
+    name: str
+    source: SourceSpec
+    stages: tuple[StageSpec, ...] = ()
+    sinks: tuple[SinkSpec, ...] = ()
+    on_error: StreamingErrorPolicy | None = None
+    config: StreamingRuntimeConfig = field(default_factory=StreamingRuntimeConfig)
+    listeners: tuple[Any, ...] = ()
+    connections: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    collections: Mapping[str, Sequence[dict[str, Any]]] = field(default_factory=dict)
+    functions: Mapping[str, Callable[..., Any] | str] = field(default_factory=dict)
+    pipelines: Mapping[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        _set(self, stages=tuple(self.stages), sinks=tuple(self.sinks), listeners=tuple(self.listeners))
+        for name in ("connections", "collections", "functions", "pipelines"):
+            _set(self, **{name: dict(getattr(self, name))})
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> StreamingPipelineDefinition:
+        """The definition that ``data`` holds, as a definition file would; ``${NAME}`` in its texts is a reference.
+
+        Raises :class:`PipelineError` with every problem, in the order of ``data``.
+        """
+        from fluxion_flow.dsl.parse import definition_from_data
+
+        return definition_from_data(data)
+
+    @classmethod
+    def from_file(cls, path: str | Path) -> StreamingPipelineDefinition:
+        """The definition in a YAML or JSON file; its name is the file's unless it says another.
+
+        Raises :class:`PipelineError` with every problem: of the file's syntax with line and column, of the definition
+        in the order of the file.
+        """
+        from fluxion_flow.dsl.parse import definition_from_file
+
+        return definition_from_file(path)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The definition as plain data that JSON and YAML can hold; ``from_dict`` gives an equal one back.
+
+        References stay references. A secret that was written out becomes a reference to an environment variable that
+        is named after its place (``SOURCE_PASSWORD``). Raises :class:`PipelineError` for what data cannot hold:
+        Python objects, callbacks, listeners.
+        """
+        from fluxion_flow.dsl.as_data import definition_to_data
+
+        return definition_to_data(self)
+
+    def check(self) -> list[Problem]:
+        """Everything wrong with the definition, in its order. Nothing is opened."""
+        from fluxion_flow.dsl.check import check_definition
+
+        problems = Problems()
+        check_definition(self, problems)
+        return list(dict.fromkeys(problems))
+
+    def resolved(self, environ: Mapping[str, str] | None = None) -> StreamingPipelineDefinition:
+        """The definition as it runs here: settings, policies and connections overridden by the environment.
+
+        ``environ`` is :data:`os.environ` unless given. Doing it twice changes nothing more. Raises
+        :class:`PipelineError` with every problem of the environment.
+        """
+        from fluxion_flow.dsl.check import sink_checker
+
+        environ = os.environ if environ is None else environ
+        problems = Problems()
+        definition = replace(self, connections=self.known_connections(environ, problems))
+        try:
+            config = self.config.resolved(environ, check_sink=sink_checker(definition.connections))
+        except PipelineError as error:
+            raise PipelineError([*problems, *error.problems]) from None
+        definition = replace(definition, config=config)
+        definition.check_overrides(problems)
+        problems.raise_if_any()
+        return definition._overridden()
+
+    def compile(self) -> Dataflow:
+        """The pipeline as a Bytewax dataflow, with the settings and policies of the environment.
+
+        Raises :class:`PipelineError` with every problem, before anything runs.
+        """
+        definition, problems = self, Problems()
+        try:
+            definition = self.resolved()
+        except PipelineError as error:
+            problems.found += error.problems
+        problems.found += definition.check()
+        problems.raise_if_any()
+        dataflow: Dataflow = importlib.import_module(COMPILER).compile_definition(definition)
+        return dataflow
+
+    def sink_names(self) -> tuple[str, ...]:
+        """A name for every sink: its own, else its connector's type or its class, numbered where that is taken.
+
+        Name the sinks of a pipeline whose order may change: progress is kept under these names.
+        """
+        taken = {sink.name for sink in self.sinks if sink.name}
+        names: list[str] = []
+        for sink in self.sinks:
+            name, number = sink.title, 1
+            while not sink.name and name in taken:
+                number += 1
+                name = f"{sink.title}-{number}"
+            taken.add(name)
+            names.append(name)
+        return tuple(names)
+
+    @cached_property
+    def resources(self) -> Resources:
+        """What stages find by name, with functions imported and references filled in.
+
+        Raises :class:`PipelineError` when one cannot be.
+        """
+        from fluxion_flow.dsl.check import make_resources
+
+        problems = Problems()
+        resources = make_resources(self, problems)
+        problems.raise_if_any()
+        return resources
+
+    def stage_specs(self) -> list[dict[str, Any]]:
+        """The stages as data, each with one ``$`` key, with the values of references in them.
+
+        Raises :class:`PipelineError` for references without a value.
+        """
+        from fluxion_flow.dsl.check import with_values
+
+        problems = Problems()
+        specs = [with_values(stage.spec, Where.at("stages", i), problems) for i, stage in enumerate(self.stages)]
+        problems.raise_if_any()
+        return specs
+
+    def policies(self) -> PolicySet:
+        """The error policies by scope: stages by position, sinks by their names in :meth:`sink_names`."""
+        definition = self._overridden()
+        pipeline, granularity = definition.on_error, definition.config.granularity
+        if granularity is not None:
+            pipeline = (pipeline or StreamingErrorPolicy()).within(StreamingErrorPolicy(granularity=granularity))
+        return PolicySet(
+            pipeline=pipeline,
+            source=definition.source.on_error,
+            stages={i: s.on_error for i, s in enumerate(definition.stages) if s.on_error is not None},
+            sinks={
+                name: s.on_error
+                for name, s in zip(definition.sink_names(), definition.sinks, strict=True)
+                if s.on_error is not None
+            },
+        )
+
+    def known_connections(self, environ: Mapping[str, str], problems: Problems) -> dict[str, Mapping[str, Any]]:
+        """The definition's connections, and over them those of the file that ``FLUXION_CONNECTIONS`` names."""
+        path = environ.get("FLUXION_CONNECTIONS", "")
+        if not path:
+            return dict(self.connections)
+        where = Where.at("FLUXION_CONNECTIONS")
+        try:
+            return {**self.connections, **load_connections(path)}
+        except OSError as error:
+            problems.add(where, f"{path!r} cannot be read ({error.strerror})", "correct the path")
+        except PipelineError as error:
+            problems.found += [replace(p, where=Where((*where.parts, *p.where.parts))) for p in error.problems]
+        return dict(self.connections)
+
+    def check_overrides(self, problems: Problems) -> None:
+        """Add to ``problems`` every policy of the config that is for a stage which is not there."""
+        overrides = self.config.on_error
+        names = [stage.name for stage in self.stages if stage.name]
+        for key in overrides.stages:
+            if not self._stages_meant(key):
+                shown = [fold_name(name) for name in names] if key.isupper() else names
+                known = f"named stages: {', '.join(shown)}" if shown else "no stage has a name"
+                where = overrides.origins.get(key, Where.at("config", "on_error", "stages", key))
+                problems.add(where, f"there is no stage '{key}'", did_you_mean(key, shown) or known)
+
+    def _stages_meant(self, key: str) -> list[int]:
+        """The positions of the stages that ``key`` means: a name, a name as the environment has it, or a position."""
+        named = {i: stage.name for i, stage in enumerate(self.stages) if stage.name}
+        found = [i for i, name in named.items() if name == key]
+        found = found or [i for i, name in named.items() if fold_name(name) == key]
+        return found or [i for i in range(len(self.stages)) if str(i) == key]
+
+    def _overridden(self) -> StreamingPipelineDefinition:
+        """The definition with the policies of its config in the places they are for."""
+        overrides = self.config.on_error
+        if not overrides:
+            return self
+        stages = list(self.stages)
+        for key, policy in overrides.stages.items():
+            for i in self._stages_meant(key):
+                stages[i] = replace(stages[i], on_error=replaced(stages[i].on_error, policy))
+        return replace(
+            self,
+            on_error=replaced(self.on_error, overrides.pipeline),
+            source=replace(self.source, on_error=replaced(self.source.on_error, overrides.source)),
+            stages=tuple(stages),
+            sinks=tuple(replace(s, on_error=replaced(s.on_error, overrides.sink)) for s in self.sinks),
+            config=replace(self.config, on_error=PolicyOverrides()),
+        )
+
+    def __repr__(self) -> str:
+        stages = [stage.name or stage.operator for stage in self.stages]
+        sinks = list(self.sink_names())
+        return (
+            f"StreamingPipelineDefinition({self.name!r}, source={self.source.title!r}, stages={stages}, sinks={sinks})"
+        )
+
+
+def plain(value: Any) -> Any:
+    """A copy of ``value`` down to its leaves, with plain dicts and lists."""
+    if isinstance(value, Mapping):
+        return {key: plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(item) for item in value]
+    return value
+
+
+def _set(item: Any, **fields: Any) -> None:
+    for name, value in fields.items():
+        object.__setattr__(item, name, value)
+
+
+def _given(spec: SourceSpec | SinkSpec) -> Any:
+    if spec.object is not None:
+        return spec.object
+    own = {"type": spec.type, "connection_ref": spec.connection_ref, "name": spec.name}
+    given = {key: value for key, value in own.items() if value is not None}
+    return {**given, **spec.options}
+
+
+def _title(spec: SourceSpec | SinkSpec) -> str:
+    if spec.name or spec.object is None:
+        return spec.name or spec.type or spec.connection_ref or ""
+    return type(spec.object).__name__
+
+
+def _shown(spec: SourceSpec | SinkSpec) -> str:
+    """Names only: an option's value may be secret."""
+    if spec.object is not None:
+        return f"{type(spec.object).__name__}{_named(spec)}"
+    via = f", connection_ref={spec.connection_ref!r}" if spec.connection_ref else ""
+    options = f", options: {', '.join(map(str, spec.options))}" if spec.options else ""
+    return f"{spec.type!r}{via}{_named(spec)}{options}"
+
+
+def _named(spec: SourceSpec | SinkSpec | StageSpec) -> str:
+    return f", name={spec.name!r}" if spec.name else ""

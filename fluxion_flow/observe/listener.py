@@ -1,0 +1,95 @@
+"""``StreamingMetricsListener``: what a run tells those who listen."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from .context import StreamingContext
+
+log = logging.getLogger(__name__)
+
+
+class StreamingMetricsListener:
+    """Base of listeners: override what you want to hear (Fluxion: ``StreamingMetricsListener``).
+
+    Every hook gets the :class:`~fluxion_flow.observe.context.StreamingContext` of the step that speaks, then facts. Hooks run on the
+    worker's thread, between batches: be quick, and hand over to a thread of your own what is not. What a hook raises
+    is logged and changes nothing. Times are in seconds unless their name says otherwise.
+    """
+
+    def on_start(self, context: StreamingContext) -> None:
+        """A worker has built its part of the dataflow."""
+
+    def on_fetched(self, context: StreamingContext, *, documents: int, rejects: int, waited: float) -> None:
+        """The source gave a batch; ``waited`` is the time since the fetch before (``stream.backpressure``)."""
+
+    def on_lag(self, context: StreamingContext, *, lag: float) -> None:
+        """How far the source partition is behind, in the connector's unit (``stream.lag``)."""
+
+    def on_batch(self, context: StreamingContext, *, seconds: float, size_in: int, size_out: int) -> None:
+        """A batch has gone through a run of stages (``stream.batch.duration``, ``stream.batch.size``)."""
+
+    def on_stage(self, context: StreamingContext, *, stage: str, size_in: int, size_out: int, nanoseconds: int | None) -> None:
+        """A stage of that run took in and gave out so many documents.
+
+        ``nanoseconds`` is given for the batches whose stages are timed one by one (a sample), else ``None``.
+        """
+
+    def on_delivered(self, context: StreamingContext, *, documents: int, seconds: float) -> None:
+        """The sink accepted a batch."""
+
+    def on_retry(self, context: StreamingContext, *, error: BaseException, delay: float) -> None:
+        """A failed step will be tried again after ``delay`` (``stream.retries``)."""
+
+    def on_failure(self, context: StreamingContext, *, error: BaseException, decision: str) -> None:
+        """An attempt failed; ``decision`` is retry, skip, dead_letter or abort (``stream.failures``)."""
+
+    def on_skipped(self, context: StreamingContext, *, documents: int) -> None:
+        """Documents were dropped by a skipping policy."""
+
+    def on_dead_letter(self, context: StreamingContext, *, documents: int) -> None:
+        """Documents were sent to a dead-letter sink."""
+
+    def on_state(self, context: StreamingContext, *, keys: int, size: int) -> None:
+        """A keyed step's part was written to the checkpoint: its keys, and its size in bytes (``stream.state.size``)."""
+
+    def on_checkpoint(self, context: StreamingContext) -> None:
+        """A source partition's position was taken into a checkpoint that is complete everywhere."""
+
+    def on_breaker(self, context: StreamingContext, *, name: str, before: str, after: str) -> None:
+        """A circuit breaker changed its state."""
+
+    def on_drain(self, context: StreamingContext) -> None:
+        """The run was asked to stop: what is in flight is delivered, then it ends."""
+
+
+class Listeners:
+    """Speaks to several listeners, and keeps what they raise from the run."""
+
+    def __init__(self, listeners: Sequence[StreamingMetricsListener]) -> None:
+        self._by_hook: dict[str, list[Callable[..., None]]] = {}
+        for name in vars(StreamingMetricsListener):
+            if name.startswith("on_"):
+                hooks = [getattr(each, name) for each in listeners if overrides(each, name)]
+                if hooks:
+                    self._by_hook[name] = hooks
+
+    def wants(self, hook: str) -> bool:
+        """Whether anybody listens to ``hook``."""
+        return hook in self._by_hook
+
+    def tell(self, hook: str, context: StreamingContext, **facts: Any) -> None:
+        """Call ``hook`` of every listener that has one."""
+        for function in self._by_hook.get(hook, ()):
+            try:
+                function(context, **facts)
+            except Exception as error:  # noqa: BLE001 - a listener must not change the run
+                log.warning("listener %s failed: %s: %s", getattr(function, "__qualname__", hook), type(error).__name__, error)
+
+
+def overrides(listener: StreamingMetricsListener, hook: str) -> bool:
+    """Whether a listener has a hook of its own."""
+    own = getattr(type(listener), hook, None)
+    return own is not None and own is not getattr(StreamingMetricsListener, hook)

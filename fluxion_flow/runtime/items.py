@@ -1,0 +1,65 @@
+"""What travels in a compiled dataflow besides micro-batches. Everything here can be pickled, for other processes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from ..connect.spi import Document
+
+
+@dataclass(slots=True)
+class Completed:
+    """One of ``total`` parts of a step has given everything it will ever give.
+
+    A step that finishes only at completion waits until it has heard of all parts; the end of a drained run sends none.
+    """
+
+    step: str
+    part: str
+    total: int
+
+
+@dataclass(slots=True)
+class Letters:
+    """Dead letters on their way to the dead-letter sink with this number."""
+
+    sink: int
+    documents: list[Document]
+
+
+@dataclass(slots=True)
+class Partial:
+    """One batch's partial result for some keys of a keyed step; ``origin`` and ``position`` say where it came from."""
+
+    groups: dict[Any, list[Any]]
+    origin: str
+    position: int
+    timestamp: int
+
+
+@dataclass(slots=True)
+class Ordered:
+    """The final documents of one part of a keyed step, each with the place where its key was first seen."""
+
+    documents: list[Document]
+    places: list[tuple[str, int, int]]
+
+
+def to_part(part: str, item: Any) -> tuple[str, tuple[str, Any]]:
+    """An item addressed to a part of a keyed step, which is told its own name with it."""
+    return part, (part, item)
+
+
+class Completion:
+    """Counts the parts of a step that have completed; parts that report again after a resume count once."""
+
+    def __init__(self) -> None:
+        self._parts: set[str] = set()
+
+    def heard(self, marker: Completed) -> bool:
+        """Take note of a marker; true when it makes the step complete."""
+        if marker.part in self._parts:
+            return False
+        self._parts.add(marker.part)
+        return len(self._parts) == marker.total

@@ -1,0 +1,171 @@
+"""What the steps of one compiled dataflow share: names, configuration, listeners, the drain, the workers."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..connect.secrets import redact
+from ..connect.spi import Batch, Document
+from ..observe.context import StreamingContext
+from ..observe.listener import Listeners
+from ..policy.budget import BudgetMeter
+from ..policy.dead_letter import Code, envelope
+from ..policy.engine import GaveUp, Pause, PolicyRunner
+from ..policy.model import StreamingErrorPolicy
+from .drain import Drain
+from .failure import RunFailed
+from .items import Letters
+from .workers import Workers
+
+
+DERIVED = "derived"
+"""In a batch's ``meta``: its documents were made by a keyed step, so no single record of the source stands behind one."""
+
+
+@dataclass
+class Run:
+    """One compiled pipeline. ``version`` is the fingerprint of its definition.
+
+    ``letter_sinks`` numbers the dead-letter sinks: the place of a sink in it is what :class:`Letters` carry.
+    """
+
+    pipeline: str
+    version: str
+    source_type: str
+    batch_size: int
+    flush_interval: float
+    seed: int
+    metadata: dict[str, Any]
+    listeners: Listeners
+    drain: Drain
+    workers: Workers = field(default_factory=Workers)
+    letter_sinks: list[Any] = field(default_factory=list)
+    pause: Pause = field(default_factory=Pause)
+
+    def context(self, step: str, connector: str = "") -> StreamingContext:
+        """A context for a step on this worker."""
+        return StreamingContext(
+            self.pipeline, step, self.workers.current()[0], connector or self.source_type, metadata=self.metadata
+        )
+
+    def letter_sink(self, policy: StreamingErrorPolicy) -> int:
+        """The number of a policy's dead-letter sink."""
+        for number, sink in enumerate(self.letter_sinks):
+            if sink is policy.dead_letter_sink or sink == policy.dead_letter_sink:
+                return number
+        self.letter_sinks.append(policy.dead_letter_sink)
+        return len(self.letter_sinks) - 1
+
+
+class Guard:
+    """A policy at one step of one worker, with its listeners and its dead letters."""
+
+    def __init__(
+        self, run: Run, step: str, policy: StreamingErrorPolicy, context: StreamingContext, meter: BudgetMeter | None = None
+    ) -> None:
+        self.run = run
+        self.step = step
+        self.policy = policy
+        self.context = context
+        self.runner = PolicyRunner(
+            policy, step=step, sleep=run.pause.sleep, on_event=self._heard, meter=meter, redact=redact
+        )
+
+    @property
+    def by_document(self) -> bool:
+        return self.policy.granularity == "document"
+
+    def _heard(self, event: str, **facts: Any) -> None:
+        tell = self.run.listeners.tell
+        self.context.attempt = facts.get("attempt", 1)
+        if event == "failure":
+            tell("on_failure", self.context, error=facts["error"], decision=facts["decision"])
+        elif event == "retry":
+            tell("on_retry", self.context, error=facts["error"], delay=facts["delay"])
+        elif event == "breaker":
+            before, after = facts["before"], facts["after"]
+            tell("on_breaker", self.context, name=facts["breaker"], before=before.name, after=after.name)
+
+    def attempt(self, work: Callable[[int], Any]) -> Any:
+        """``work(attempt)`` under the policy; raises :class:`~fluxion_flow.policy.engine.GaveUp` with its last word."""
+        return self.runner.call(work)
+
+    def failed(
+        self, gave_up: GaveUp, batch: Batch, entries: list[tuple[Document, int, int]], *, code: Code
+    ) -> Letters | None:
+        """Carry out the last word on ``entries``: documents, their index in the batch, and their number among those of one record.
+
+        Answers the dead letters to send, if any. Raises :class:`RunFailed` when the word is to abort, and
+        :class:`~fluxion_flow.policy.budget.BudgetExceeded`.
+        """
+        kind = gave_up.decision.kind
+        if kind == "abort":
+            index = getattr(gave_up.error, "index", entries[0][1] if entries else 0)
+            place = place_of(batch, entries[index][1] if index < len(entries) else 0)
+            raise RunFailed(self.run.pipeline, self.step, gave_up, partition=batch.partition, position=place) from gave_up.error
+        letters = None
+        if kind == "dead_letter":
+            documents = [self._letter(gave_up, batch, entry, code) for entry in entries]
+            letters = Letters(self.run.letter_sink(self.policy), documents)
+            self.run.listeners.tell("on_dead_letter", self.context, documents=len(documents))
+        else:
+            self.run.listeners.tell("on_skipped", self.context, documents=len(entries))
+        self.runner.settled(0, len(entries))
+        return letters
+
+    def _letter(self, gave_up: GaveUp, batch: Batch, entry: tuple[Document, int, int], code: Code) -> Document:
+        document, index, number = entry
+        return envelope(
+            pipeline=self.run.pipeline,
+            pipeline_version=self.run.version,
+            operator=self.step,
+            error=gave_up.error,
+            code=code,
+            attempts=gave_up.attempts,
+            first_failure_ms=gave_up.first_failure_ms,
+            now_ms=int(time.time() * 1000),
+            source=source_of(self.run, batch, index),
+            document=document,
+            index=number,
+            redact=redact,
+        )
+
+
+def place_of(batch: Batch, index: int) -> int | None:
+    """The source position of a document of a batch; ``None`` for what no record of the source stands behind."""
+    if batch.meta.get(DERIVED):
+        return None
+    return batch.positions[index] if batch.positions else batch.position + index
+
+
+def source_of(run: Run, batch: Batch, index: int) -> dict[str, Any]:
+    """What is known of a document's origin, for its dead letter."""
+    source: dict[str, Any] = {"type": run.source_type, "partition": batch.partition}
+    place = place_of(batch, index)
+    if place is not None:
+        source["position"] = place
+    if batch.timestamp:
+        source["ts"] = batch.timestamp
+    return {**source, **batch.meta.get("source", {})}
+
+
+class PerWorker:
+    """One thing for each worker thread, made when it is first asked for.
+
+    Bytewax calls one and the same callable from all workers of a process.
+    """
+
+    def __init__(self, make: Callable[[], Any]) -> None:
+        self._make = make
+        self._made: dict[int, Any] = {}
+
+    def __call__(self) -> Any:
+        ident = threading.get_ident()
+        found = self._made.get(ident)
+        if found is None:
+            found = self._made[ident] = self._make()
+        return found

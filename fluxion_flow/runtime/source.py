@@ -1,0 +1,218 @@
+"""A Connect source as a Bytewax input: partitions, cursors, error policy, drain, and the checkpoint's identity."""
+
+from __future__ import annotations
+
+import time
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
+
+from ..connect.secrets import redact
+from ..connect.spi import Batch, Reject, SourceReader, StreamingSource
+from ..core.values import EvaluationError
+from ..policy.dead_letter import envelope
+from ..policy.engine import GaveUp
+from ..policy.model import StreamingErrorPolicy
+from .failure import RunFailed
+from .items import Completed, Letters
+from .manifest import Manifest
+from .run import Guard, Run, source_of
+
+REST = 1.0
+"""Seconds to wait after a read that failed and will be neither retried nor fatal: nothing was read, so nothing is skipped."""
+
+READS = 4
+"""Reads in one activation at most, while they give documents."""
+
+
+class UndecodableRecord(EvaluationError):
+    """A record that the source's format cannot make a document of."""
+
+
+class SourceInput(FixedPartitionedSource[Any, Any]):
+    """One Bytewax partition for every partition of a :class:`StreamingSource`."""
+
+    def __init__(self, run: Run, source: StreamingSource, policy: StreamingErrorPolicy, manifest: Manifest) -> None:
+        self._run = run
+        self._source = source
+        self._policy = policy
+        self._manifest = manifest
+        self._parts: list[str] | None = None
+
+    def list_parts(self) -> list[str]:
+        if self._parts is None:
+            self._parts = self._source.partitions()
+        return self._parts
+
+    def build_part(self, step_id: str, for_part: str, resume_state: Any) -> _Part:
+        cursor = None
+        if resume_state is not None:
+            self._manifest.check(resume_state["manifest"])
+            cursor = resume_state["cursor"]
+        return _Part(self._run, self._source, self._policy, self._manifest, for_part, cursor, len(self.list_parts()))
+
+
+class _Part(StatefulSourcePartition[Any, Any]):
+    def __init__(
+        self,
+        run: Run,
+        source: StreamingSource,
+        policy: StreamingErrorPolicy,
+        manifest: Manifest,
+        partition: str,
+        cursor: Any,
+        total: int,
+    ) -> None:
+        self._run = run
+        self._source = source
+        self._manifest = manifest
+        self._name = partition
+        self._total = total
+        context = run.context("source")
+        context.partition = partition
+        self._guard = Guard(run, "source", policy, context)
+        self._cursor = cursor
+        self._reader: SourceReader | None = None
+        self._awake: datetime | None = None
+        self._until = 0.0
+        self._attempt = 0
+        self._first_failure = 0
+        self._complete = False
+        self._taken: Any = None
+        self._fetched_at = time.monotonic()
+
+    def next_batch(self) -> list[Any]:
+        if self._taken is not None:
+            self._epoch_is_durable()
+        if self._complete or self._run.drain.requested:
+            raise StopIteration
+        if time.monotonic() < self._until:
+            self._sleep(self._until - time.monotonic())
+            return []
+        self._awake = None
+        out: list[Any] = []
+        for _ in range(READS):
+            if not self._read(out):
+                break
+        return out
+
+    def _read(self, out: list[Any]) -> bool:
+        """Add what one read gives to ``out``; whether to read on at once."""
+        wait = self._guard.runner.begin()
+        if wait > 0:
+            self._sleep(wait)
+            return False
+        started = time.monotonic()
+        try:
+            if self._reader is None:
+                self._reader = self._source.open(self._name, self._cursor)
+            batch = self._reader.read(self._run.batch_size)
+        except Exception as error:  # noqa: BLE001 - the policy decides
+            self._failed(error, time.monotonic() - started)
+            return False
+        self._guard.runner.succeeded(time.monotonic() - started)
+        self._attempt = 0
+        self._cursor = self._reader.cursor
+        if batch is None:
+            self._complete = True
+            out.append(Completed("source", self._name, self._total))
+            return False
+        self._guard.context.position = batch.position
+        if batch.rejects:
+            rejected(self._run, self._guard, batch, out)
+            batch.rejects = []
+        if not batch.documents:
+            self._sleep(0.0 if out else self._source.poll_interval)
+            return False
+        self._fetched(batch)
+        out.append(batch)
+        return True
+
+    def _fetched(self, batch: Batch) -> None:
+        now = time.monotonic()
+        listeners = self._run.listeners
+        context = self._guard.context
+        listeners.tell("on_fetched", context, documents=len(batch.documents), rejects=0, waited=now - self._fetched_at)
+        self._fetched_at = now
+        self._guard.runner.settled(len(batch.documents), 0)
+        if listeners.wants("on_lag") and self._reader is not None:
+            lag = self._reader.lag()
+            if lag is not None:
+                listeners.tell("on_lag", context, lag=lag)
+
+    def _failed(self, error: Exception, seconds: float) -> None:
+        if self._attempt == 0:
+            self._first_failure = int(time.time() * 1000)
+        self._attempt += 1
+        decision = self._guard.runner.failed(error, self._attempt, seconds)
+        if decision.kind == "abort":
+            raise RunFailed(
+                self._run.pipeline,
+                "source",
+                GaveUp(decision, error, self._attempt, self._first_failure),
+                partition=self._name,
+                position=self._guard.context.position,
+            ) from error
+        self._guard.runner.settled(0, 1 if decision.kind != "retry" else 0)
+        self._sleep(decision.delay if decision.kind == "retry" else REST)
+
+    def _sleep(self, seconds: float) -> None:
+        """Read no more for so long; wake up twice a second at least, to see a drain."""
+        self._awake = datetime.now(timezone.utc) + timedelta(seconds=min(seconds, 0.5)) if seconds > 0 else None
+        self._until = time.monotonic() + seconds
+
+    def next_awake(self) -> datetime | None:
+        return self._awake
+
+    def snapshot(self) -> Any:
+        self._taken = {"cursor": self._cursor}
+        return {"v": 1, "manifest": self._manifest.plain, "cursor": self._cursor}
+
+    def _epoch_is_durable(self) -> None:
+        """The epoch of the last snapshot is complete everywhere: outputs are durable and the checkpoint is written."""
+        cursor, self._taken = self._taken["cursor"], None
+        self._run.listeners.tell("on_checkpoint", self._guard.context)
+        if self._reader is not None and cursor is not None:
+            self._reader.committed(cursor)
+
+    def close(self) -> None:
+        if self._reader is not None:
+            self._reader.close()
+
+
+def rejected(run: Run, guard: Guard, batch: Batch, out: list[Any]) -> None:
+    """Carry out the policy for records that could not be decoded; dead letters are added to ``out``.
+
+    There is nothing to retry, so the policy's last word holds at once. Raises :class:`RunFailed` when it is to abort.
+    """
+    decision = guard.runner.final_decision
+    listeners, context = run.listeners, guard.context
+    for reject in batch.rejects:
+        error = UndecodableRecord(reject.error)
+        listeners.tell("on_failure", context, error=error, decision=decision.kind)
+        if decision.kind == "abort":
+            raise RunFailed(run.pipeline, "source", error, partition=batch.partition, position=reject.position)
+    if decision.kind == "dead_letter":
+        letters = [_letter(run, batch, reject) for reject in batch.rejects]
+        out.append(Letters(run.letter_sink(guard.policy), letters))
+        listeners.tell("on_dead_letter", context, documents=len(letters))
+    else:
+        listeners.tell("on_skipped", context, documents=len(batch.rejects))
+    guard.runner.settled(0, len(batch.rejects))
+
+
+def _letter(run: Run, batch: Batch, reject: Reject) -> dict[str, Any]:
+    return envelope(
+        pipeline=run.pipeline,
+        pipeline_version=run.version,
+        operator="source",
+        error=UndecodableRecord(reject.error),
+        code="decode",
+        attempts=1,
+        first_failure_ms=None,
+        now_ms=int(time.time() * 1000),
+        source={**source_of(run, batch, 0), "position": reject.position},
+        raw=reject.raw,
+        redact=redact,
+    )
