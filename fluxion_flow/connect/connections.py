@@ -45,12 +45,13 @@ def load_connections(path: str | Path) -> dict[str, dict[str, Any]]:
     if content is None:
         return loaded
     if not isinstance(content, Mapping):
-        raise PipelineError([Problem(CONNECTIONS, f"{str(path)!r} must map names to options", "see connection_ref")])
+        what = f"{str(path)!r} must map names to options"
+        raise PipelineError([Problem(CONNECTIONS, what, "write main: {type: kafka, ...}")])
     for name, options in content.items():
         if isinstance(options, Mapping):
             loaded[str(name)] = interpolate(options, CONNECTIONS / str(name), problems)
         else:
-            problems.add(CONNECTIONS / str(name), "must be a mapping of options", "such as {type: kafka, ...}")
+            problems.add(CONNECTIONS / str(name), "must be a mapping of options", "write {type: kafka, ...}")
     problems.raise_if_any()
     return loaded
 

@@ -58,13 +58,15 @@ def _holds(condition: object, fact: str) -> None:
         raise AssertionError(fact)
 
 
-def _plain_data(cursor: Cursor, whose: str) -> None:
-    """A cursor survives JSON."""
+def _plain_data(cursor: Cursor, whose: str) -> Cursor:
+    """The cursor after a trip through JSON, which it must survive."""
     try:
         text = json.dumps(cursor, allow_nan=False)
     except (TypeError, ValueError) as error:
         raise AssertionError(f"the cursor of {whose} must be plain data: {error}, in {cursor!r}") from None
-    _is(json.loads(text), cursor, f"the cursor of {whose} must be the same after a trip through JSON")
+    copied = json.loads(text)
+    _is(copied, cursor, f"the cursor of {whose} must be the same after a trip through JSON")
+    return copied
 
 
 def _must_fail(call: Callable[[], Any], name: str) -> Exception:
@@ -189,7 +191,7 @@ class ReplayableSourceContract(SourceContract):
                     cursors.append(reader.cursor)
                 reader.close()
                 for done, cursor in enumerate(cursors):
-                    again = source.open(partition, json.loads(json.dumps(cursor)))
+                    again = source.open(partition, _plain_data(cursor, "a reader"))
                     _is(again.cursor, cursor, "a reader opened at a cursor must stand at it")
                     expected = [document for part in parts[done:] for document in part]
                     _is(read_all(again), expected, f"opened at {cursor!r}, a reader must give what is left")
@@ -324,7 +326,7 @@ class SinkContract:
         writer = sink.open("0", None)
         writer.write(self._batch(0, 5))
         writer.flush()
-        cursor = json.loads(json.dumps(writer.cursor))
+        cursor = _plain_data(writer.cursor, "a writer")
         writer.write(self._batch(5, 9))
         del writer, sink  # the crash: no flush, no close
 

@@ -25,7 +25,7 @@ import base64
 import binascii
 import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta, timezone
 from decimal import Decimal, InvalidOperation
 from typing import Any
@@ -235,7 +235,8 @@ def encode_lines(documents: Sequence[Document], extended: bool = False) -> tuple
     """
     try:
         if extended:
-            return _encoder.encode_lines(list(map(to_extended, documents))), {}
+            plain = [document if _only_json(document.values()) else to_extended(document) for document in documents]
+            return _encoder.encode_lines(plain), {}
         text = _encoder.encode_lines(documents)
         if b"null" not in text or not _may_hold_not_finite(documents):
             return text, {}
@@ -249,6 +250,26 @@ def encode_lines(documents: Sequence[Document], extended: bool = False) -> tuple
         except ValueError as error:
             errors[index] = error
     return b"".join(line + b"\n" for line in lines), errors
+
+
+def _only_json(values: Iterable[Any]) -> bool:
+    """Whether all values, however deep, are what JSON has types for."""
+    for value in values:
+        kind = value.__class__
+        if kind is str or kind is int:
+            continue
+        if kind is dict:
+            if not _only_json(value.values()):
+                return False
+        elif kind is list:
+            if not _only_json(value):
+                return False
+        elif kind is float:
+            if value - value != 0.0:  # NaN and the infinities
+                return False
+        elif value is not None and kind is not bool:
+            return False
+    return True
 
 
 def _may_hold_not_finite(documents: Sequence[Document]) -> bool:

@@ -221,6 +221,7 @@ def _known_options(key: str, known: Sequence[str]) -> str:
 def _check_value(option: Option, value: Any, where: Where, problems: Problems, must_resolve: bool) -> Any:
     if isinstance(value, tuple):
         value = list(value)
+    given = value
     if holds_reference(value):
         came_as_text = isinstance(value, Reference)
         try:
@@ -231,21 +232,21 @@ def _check_value(option: Option, value: Any, where: Where, problems: Problems, m
             return value
         if came_as_text:
             value = _from_text(option, value)
-    if option.secret and isinstance(value, str):
-        register_secret(value)
+    if option.secret:
+        _register_texts(value)
     if value is None and option.default is None:
         return None
     wrong: dict[tuple[str | int, ...], ValidationError] = {}
     for found in Draft202012Validator(option.json_schema()).iter_errors(value):
         wrong.setdefault(tuple(found.absolute_path), found)
     for path, found in wrong.items():
-        what, hint = _wording(option, found)
+        what, hint = _wording(option, found, given)
         problems.add(Where((*where.parts, *path)), what, hint)
     if wrong:
         return value
     converted = _convert(option, value)
     if option.type in ("duration", "size") and not converted >= (option.minimum or 0):
-        problems.add(where, f"must be at least {option.minimum or 0:g}, got {_shown(value)}")
+        problems.add(where, f"must be at least {option.minimum or 0:g}, got {_got(option, value, given, ())}")
     return converted
 
 
@@ -297,23 +298,50 @@ def byte_count(value: int | str) -> int:
     return int(int(match[1]) * base**power)
 
 
-def _wording(option: Option, error: ValidationError) -> tuple[str, str]:
-    """What is wrong with a value, and what to do, in our words; a secret's value is not in them."""
-    got = _kind(error.instance) if option.secret else _shown(error.instance)
+def _register_texts(value: Any) -> None:
+    """Have the redactor know every string in the value of a secret option."""
+    if isinstance(value, str):
+        register_secret(value)
+    elif isinstance(value, Mapping):
+        for item in value.values():
+            _register_texts(item)
+    elif isinstance(value, list):
+        for item in value:
+            _register_texts(item)
+
+
+def _wording(option: Option, error: ValidationError, given: Any) -> tuple[str, str]:
+    """What is wrong with a value, and what to do, in our words."""
+    got = _got(option, error.instance, given, error.absolute_path)
     if option.choices is not None:
-        hint = did_you_mean(error.instance, map(str, option.choices)) if isinstance(error.instance, str) else ""
-        return f"must be one of {', '.join(map(_shown, option.choices))}, got {got}", "" if option.secret else hint
+        value = error.instance
+        shown = isinstance(value, str) and got == _shown(value)
+        hint = did_you_mean(str(value), map(str, option.choices)) if shown else ""
+        return f"must be one of {', '.join(map(_shown, option.choices))}, got {got}", hint
     if error.validator == "minimum":
         return f"must be at least {option.minimum or 0:g}, got {got}", ""
     named: str = option.items or "any" if error.absolute_path else option.type
     return f"must be {_NOUNS.get(named, 'another value')}, got {got}", ""
 
 
+def _got(option: Option, value: Any, given: Any, path: Iterable[str | int]) -> str:
+    """How a wrong value is named. What is secret, or came out of a reference, is not shown: only what kind it is."""
+    if option.secret:
+        return _kind(value)
+    for part in path:
+        if isinstance(given, Reference):
+            break
+        given = given[part]
+    if isinstance(given, Reference):
+        return f"{_kind(value)} from {given!r}"
+    return _kind(value) if holds_reference(given) else _shown(value)
+
+
 def _shown(value: Any) -> str:
     try:
         text = json.dumps(value, ensure_ascii=False)
     except (TypeError, ValueError):
-        text = f"a {type(value).__name__}"
+        text = f"a value of type {type(value).__name__}"
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
@@ -321,4 +349,4 @@ def _kind(value: Any) -> str:
     if value is None:
         return "null"
     nouns = {bool: "a boolean", str: "a string", int: "a number", float: "a number", list: "a list", dict: "a mapping"}
-    return nouns.get(type(value), f"a {type(value).__name__}")
+    return nouns.get(type(value), f"a value of type {type(value).__name__}")

@@ -214,7 +214,7 @@ def open_source(
         return spec
     made = _make("source", spec, where, connections, also_known)
     if not isinstance(made, StreamingSource):
-        raise TypeError(f"{where}: the connector's source is a {type(made).__name__}, not a StreamingSource")
+        raise TypeError(f"{where}: the connector's source is no StreamingSource but {type(made).__name__}")
     return made
 
 
@@ -233,7 +233,7 @@ def open_sink(
         return spec
     made = _make("sink", spec, where, connections, also_known)
     if not isinstance(made, StreamingSink):
-        raise TypeError(f"{where}: the connector's sink is a {type(made).__name__}, not a StreamingSink")
+        raise TypeError(f"{where}: the connector's sink is no StreamingSink but {type(made).__name__}")
     return made
 
 
@@ -267,7 +267,7 @@ def _check(
     must_resolve: bool = False,
 ) -> CheckedSpec | None:
     if not isinstance(spec, Mapping):
-        problems.add(where, f"must be a mapping with a type, not a {type(spec).__name__}", "write {type: files, ...}")
+        problems.add(where, f"must be a mapping with a type, got {type(spec).__name__}", "write {type: files, ...}")
         return None
     before = len(problems.found)
     named = named_connection(spec, where, problems, connections or {})
@@ -335,7 +335,7 @@ def _connector_of(
         problems.add(where / "type", "required", f"installed: {', '.join(connector_types())}")
         return None
     if not isinstance(type_, str):
-        problems.add(where / "type", f"must be the name of a connector, not a {type(type_).__name__}")
+        problems.add(where / "type", f"must be the name of a connector, got {type(type_).__name__}")
         return None
     try:
         connector = find_connector(type_)

@@ -184,6 +184,14 @@ def interpolate(value: Any, where: Where, problems: Problems) -> Any:
     Strings with ``${...}`` become a :class:`Template`, ``{"$env": ...}`` and ``{"$secret": ...}`` become what
     :func:`env` and :func:`secret` give; everything else stays. Names without a value are added to ``problems``.
     """
+    try:
+        return _interpolate(value, where, problems)
+    except RecursionError:
+        problems.add(where, "is nested too deeply", "split it into named parts")
+        return value
+
+
+def _interpolate(value: Any, where: Where, problems: Problems) -> Any:
     if isinstance(value, str):
         if "${" not in value:
             return value
@@ -203,9 +211,9 @@ def interpolate(value: Any, where: Where, problems: Problems) -> Any:
             except UnresolvedReference as error:
                 problems.add(where, error.what, error.hint)
             return reference
-        return {key: interpolate(item, where / str(key), problems) for key, item in value.items()}
+        return {key: _interpolate(item, where / str(key), problems) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [interpolate(item, where / position, problems) for position, item in enumerate(value)]
+        return [_interpolate(item, where / position, problems) for position, item in enumerate(value)]
     return value
 
 

@@ -33,8 +33,8 @@ class Batch:
     ``partition`` names the source partition; names sort in the order in which an offline run would read them.
     ``position`` is the place of the first record in it (a byte, an offset, an index: whatever the source counts in);
     ``positions`` the place of every document where the source knows it cheaply, else empty.
-    ``timestamp`` is the broker's or fetch time of the batch in milliseconds since the epoch: it must be the same when the batch is read again,
-    because ``$$NOW`` is taken from it.
+    ``timestamp`` is the broker's or fetch time of the batch in milliseconds since the epoch: it must be the same when
+    the batch is read again, because ``$$NOW`` is taken from it.
     """
 
     documents: list[Document]

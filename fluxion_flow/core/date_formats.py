@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from functools import lru_cache
+from operator import attrgetter
 from typing import Any, Final
 
 from .date_words import MONTH_NAMES, month_number, zone_in_text
@@ -60,10 +61,8 @@ LETTERS: Final[dict[str, Letter]] = {
 }
 
 
-def _pieces(pattern: object) -> list[tuple[str, Letter | None]]:
+def _pieces(pattern: str) -> list[tuple[str, Letter | None]]:
     """A format taken apart: literal text (with no letter) and letters."""
-    if not isinstance(pattern, str):
-        raise EvaluationError(f"a format of dates is a string, got {type_name(pattern)}")
     found: list[tuple[str, Letter | None]] = []
     for text in re.findall(r"%.|%$|[^%]+", pattern, re.DOTALL):
         if text[0] != "%":
@@ -78,17 +77,34 @@ def _pieces(pattern: object) -> list[tuple[str, Letter | None]]:
     return found
 
 
+_FIELDS: Final = {
+    "Y": ("%04d", "year"), "m": ("%02d", "month"), "d": ("%02d", "day"),
+    "H": ("%02d", "hour"), "M": ("%02d", "minute"), "S": ("%02d", "second"),
+}  # fmt: skip
+"""Letters that are one attribute of a datetime: formats of these alone are written in one go."""
+
+
 @lru_cache(maxsize=512)
-def _writer(pattern: str) -> Callable[[datetime, timedelta], str]:
-    parts: list[Part] = []
-    for text, letter in _pieces(pattern):
-        parts.append(letter.write if letter else lambda w, o, text=text: text)  # type: ignore[misc]
+def _writer(pattern: str) -> Part:
+    pieces = _pieces(pattern)
+    letters = [text for text, letter in pieces if letter is not None]
+    if len(letters) > 1 and all(letter in _FIELDS for letter in letters):
+        template = "".join(_FIELDS[text][0] if letter else text for text, letter in pieces)
+        fields = attrgetter(*(_FIELDS[letter][1] for letter in letters))
+        return lambda wall, offset: template % fields(wall)
+    parts = [letter.write if letter else _as_it_is(text) for text, letter in pieces]
     return lambda wall, offset: "".join([part(wall, offset) for part in parts])
+
+
+def _as_it_is(text: str) -> Part:
+    return lambda wall, offset: text
 
 
 def check_format(pattern: object) -> None:
     """Raise :class:`EvaluationError` for a format that cannot be used for writing."""
-    _pieces(pattern)
+    if not isinstance(pattern, str):
+        raise EvaluationError(f"a format of dates is a string, got {type_name(pattern)}")
+    _writer(pattern)
 
 
 def write_date(moment: datetime, pattern: str, zone: Zone = UTC) -> str:
@@ -100,6 +116,14 @@ def write_date(moment: datetime, pattern: str, zone: Zone = UTC) -> str:
     return _writer(pattern)(wall, wall - moment.replace(tzinfo=None))
 
 
+def date_writer(pattern: str, zone: Zone) -> Callable[[datetime], str]:
+    """:func:`write_date` with the format and the zone made ready."""
+    write, nothing = _writer(pattern), timedelta(0)
+    if zone is UTC:
+        return lambda moment: write(moment, nothing)
+    return lambda moment: write_date(moment, pattern, zone)
+
+
 @dataclass(frozen=True)
 class Reader:
     """A format made ready for reading: one regular expression, and what each of its groups is."""
@@ -109,12 +133,15 @@ class Reader:
     names: tuple[str, ...]
 
 
-@lru_cache(maxsize=512)
-def reader(pattern: str) -> Reader:
-    """A format made ready for reading.
+def reader(pattern: object) -> Reader:
+    """A format made ready for reading. Raises :class:`EvaluationError` for one that cannot be read."""
+    if not isinstance(pattern, str):
+        raise EvaluationError(f"a format of dates is a string, got {type_name(pattern)}")
+    return _reader(pattern)
 
-    Raises :class:`EvaluationError` for a format that cannot be read, or that mixes ISO weeks with months and days.
-    """
+
+@lru_cache(maxsize=512)
+def _reader(pattern: str) -> Reader:
     regex, names = "", []
     for text, letter in _pieces(pattern):
         if letter is None:

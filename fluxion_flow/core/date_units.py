@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import calendar
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
 from ..errors import did_you_mean
 from .values import EvaluationError, from_millis, to_millis, type_name
@@ -24,6 +24,16 @@ MONTHS: Final = {"month": 1, "quarter": 3, "year": 12}
 """The length of the other units, in months."""
 
 UNITS: Final = ("year", "quarter", "month", "week", "day", "hour", "minute", "second", "millisecond")
+
+BELOW: Final[dict[str, Any]] = {
+    "second": {"microsecond": 0},
+    "minute": {"second": 0, "microsecond": 0},
+    "hour": {"minute": 0, "second": 0, "microsecond": 0},
+    "day": {"hour": 0, "minute": 0, "second": 0, "microsecond": 0},
+    "month": {"day": 1, "hour": 0, "minute": 0, "second": 0, "microsecond": 0},
+    "year": {"month": 1, "day": 1, "hour": 0, "minute": 0, "second": 0, "microsecond": 0},
+}
+"""What a date is set to when it is cut to one unit, in UTC."""
 
 _DAYS: Final = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 _DAY_NUMBERS: Final = {text: i for i, name in enumerate(_DAYS) for text in (name, name[:3])}
@@ -50,7 +60,9 @@ def day_of_week(name: object) -> int:
         raise EvaluationError(f"a day of the week is a string, got {type_name(name)}")
     number = _DAY_NUMBERS.get(name.lower())
     if number is None:
-        raise EvaluationError(f"unknown day of the week {name!r}; {did_you_mean(name, _DAYS) or 'use ' + ', '.join(_DAYS)}")
+        raise EvaluationError(
+            f"unknown day of the week {name!r}; {did_you_mean(name, _DAYS) or 'use ' + ', '.join(_DAYS)}"
+        )
     return number
 
 
@@ -63,7 +75,9 @@ def add_units(moment: datetime, unit: str, amount: int, zone: Zone = UTC) -> dat
     try:
         months = MONTHS.get(unit)
         if months is not None:
-            return zone.moment(_add_months(zone.wall(moment), months * amount))
+            if zone is UTC:
+                return add_months(moment, months * amount)
+            return zone.moment(add_months(zone.wall(moment), months * amount))
         if zone.fixed is None and unit in ("day", "week"):
             return zone.moment(zone.wall(moment) + timedelta(milliseconds=MILLIS[unit] * amount))
         return moment + timedelta(milliseconds=MILLIS[unit] * amount)
@@ -71,7 +85,8 @@ def add_units(moment: datetime, unit: str, amount: int, zone: Zone = UTC) -> dat
         raise EvaluationError(f"{amount} {unit}s more leave the years 1 to 9999") from None
 
 
-def _add_months(wall: datetime, months: int) -> datetime:
+def add_months(wall: datetime, months: int) -> datetime:
+    """A date moved by months, on the day it is or the month's last. Raises ``ValueError`` outside the years 1 to 9999."""
     year, month = divmod(wall.year * 12 + wall.month - 1 + months, 12)
     day = wall.day
     if day > 28:
@@ -88,7 +103,7 @@ def units_between(start: datetime, end: datetime, unit: str, zone: Zone = UTC, w
     if unit in ("millisecond", "second", "minute"):
         length = MILLIS[unit]
         return to_millis(end) // length - to_millis(start) // length
-    first, last = zone.wall(start), zone.wall(end)
+    first, last = (start, end) if zone is UTC else (zone.wall(start), zone.wall(end))
     months = MONTHS.get(unit)
     if months is not None:
         return (last.year * 12 + last.month - 1) // months - (first.year * 12 + first.month - 1) // months
@@ -108,6 +123,8 @@ def truncate(moment: datetime, unit: str, size: int = 1, zone: Zone = UTC, week_
     is 0) of that year. Raises :class:`EvaluationError` for a size that is not positive, one beyond 10^11 days or longer
     units, and a result outside the years 1 to 9999. MongoDB: $dateTrunc.
     """
+    if size == 1 and zone is UTC and unit in BELOW:
+        return moment.replace(**BELOW[unit])
     if size < 1:
         raise EvaluationError(f"a bin has a size above 0, got {size}")
     if size > _LARGEST_BIN and unit in ("day", "week", "month", "quarter", "year"):

@@ -18,14 +18,16 @@ MONTH_NAMES: Final = (
 )  # fmt: skip
 _MONTHS: Final = {text: i for i, name in enumerate(MONTH_NAMES, 1) for text in (name, name[:3])} | {"sept": 9}
 _WEEKDAYS: Final = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
-_ABBREVIATIONS: Final = {
-    "utc": 0, "gmt": 0, "z": 0, "wet": 0, "west": 1, "bst": 1, "ist": 2, "cet": 1, "cest": 2, "mez": 1, "mesz": 2, "eet": 2,
-    "eest": 3, "msk": 3, "msd": 4, "ast": -4, "adt": -3, "est": -5, "edt": -4, "cst": -6, "cdt": -5, "mst": -7, "mdt": -6,
-    "pst": -8, "pdt": -7, "akst": -9, "akdt": -8, "hst": -10, "jst": 9, "kst": 9, "awst": 8, "acst": 9.5, "acdt": 10.5,
-    "aest": 10, "aedt": 11, "nzst": 12, "nzdt": 13, "sast": 2,
+_HOURS: Final[dict[str, float]] = {
+    "utc": 0, "gmt": 0, "z": 0, "wet": 0, "west": 1, "bst": 1, "cet": 1, "cest": 2, "mez": 1, "mesz": 2, "eet": 2,
+    "eest": 3, "msk": 3, "msd": 4, "ast": -4, "adt": -3, "est": -5, "edt": -4, "cst": -6, "cdt": -5, "mst": -7,
+    "mdt": -6, "pst": -8, "pdt": -7, "akst": -9, "akdt": -8, "hst": -10, "jst": 9, "kst": 9, "awst": 8, "acst": 9.5,
+    "acdt": 10.5, "aest": 10, "aedt": 11, "nzst": 12, "nzdt": 13, "sast": 2,
+    **{letter: hours for hours, letter in enumerate("abcdefghiklm", 1)},
+    **{letter: -hours for hours, letter in enumerate("nopqrstuvwxy", 1)},
 }  # fmt: skip
-_ABBREVIATIONS |= {letter: i for i, letter in enumerate("abcdefghiklm", 1)}
-_ABBREVIATIONS |= {letter: -i for i, letter in enumerate("nopqrstuvwxy", 1)}
+"""Abbreviated zones and military letters: hours east of UTC."""
+
 _ZONE: Final = re.compile(r"(?:gmt|utc)?([+-])(\d{1,2}):?(\d{2})?|([a-z]+)", re.ASCII | re.IGNORECASE)
 
 
@@ -44,9 +46,9 @@ def zone_in_text(text: str) -> timedelta:
         raise ValueError(f"{text!r} is no offset from UTC")
     sign, hours, minutes, word = found.groups()
     if word is not None:
-        if word.lower() not in _ABBREVIATIONS:
+        if word.lower() not in _HOURS:
             raise ValueError(f"{text!r} is no offset from UTC")
-        return timedelta(hours=_ABBREVIATIONS[word.lower()])
+        return timedelta(hours=_HOURS[word.lower()])
     offset = timedelta(hours=int(hours), minutes=int(minutes or 0))
     return -offset if sign == "-" else offset
 
@@ -128,7 +130,9 @@ def _set_zone(r: Reading, m: re.Match[str]) -> None:
 _MONTH = "(?P<mon>" + "|".join(sorted(_MONTHS, key=len, reverse=True)) + ")"
 _TIME = r"(?P<h>\d{1,2})[:.](?P<i>\d{2})(?:[:.](?P<s>\d{2})(?:[.,:](?P<f>\d+))?)?"
 _NTH = r"(?P<d>\d{1,2})(?:st|nd|rd|th)?"
-_DAY_NAME = r"(?P<day>mon(?:day)?|tue(?:s|sday)?|wed(?:nesday)?|thu(?:rs|rsday|r)?|fri(?:day)?|sat(?:urday)?|sun(?:day)?)"
+_DAY_NAME = (
+    r"(?P<day>mon(?:day)?|tue(?:s|sday)?|wed(?:nesday)?|thu(?:rs|rsday|r)?|fri(?:day)?|sat(?:urday)?|sun(?:day)?)"
+)
 _PIECES: Final[list[tuple[re.Pattern[str], Callable[[Reading, re.Match[str]], None]]]] = [
     (re.compile(pattern, re.ASCII | re.IGNORECASE), action)
     for pattern, action in [
@@ -146,7 +150,10 @@ _PIECES: Final[list[tuple[re.Pattern[str], Callable[[Reading, re.Match[str]], No
         (rf"(?P<y>\d{{4}})[ \t.-]*{_MONTH}[ \t.-]*(?P<d>\d{{1,2}})(?!\d)", _set_day),
         (rf"{_MONTH}[ \t.-]*(?P<y>\d{{4}})", _set_day),
         (r"(?P<y>\d{4})(?P<m>\d{2})(?P<d>\d{2})(?!\d)", _set_day),
-        (r"(?P<y>\d{4})(?P<m>\d{2})(?P<d>\d{2})t?(?P<h>\d{2}):?(?P<i>\d{2}):?(?P<s>\d{2})(?:[.,](?P<f>\d+))?", _set_both),
+        (
+            r"(?P<y>\d{4})(?P<m>\d{2})(?P<d>\d{2})t?(?P<h>\d{2}):?(?P<i>\d{2}):?(?P<s>\d{2})(?:[.,](?P<f>\d+))?",
+            _set_both,
+        ),
         (r"(?P<y>\d{4})-?W(?P<w>\d{2})-?(?P<d>[0-7])?(?!\d)", _set_week),
         (r"(?P<y>\d{4})[.-]?(?P<n>\d{3})(?![\d-])", _set_day_of_year),
         (rf"t?{_TIME}", _set_time),
@@ -170,15 +177,15 @@ def read_words(text: str) -> tuple[datetime, timedelta | None]:
     r = Reading()
     at = _end_of_gap(text, 0)
     while at < len(text):
-        best, act = None, _set_day
+        end = at
         for pattern, action in _PIECES:
             found = pattern.match(text, at)
-            if found is not None and (best is None or found.end() > best.end()):
-                best, act = found, action
-        if best is None or best.end() == at:
+            if found is not None and found.end() > end:
+                best, act, end = found, action, found.end()
+        if end == at:
             raise ValueError(f"{text[at : at + 20]!r} is no part of a date")
         act(r, best)
-        at = _end_of_gap(text, best.end())
+        at = _end_of_gap(text, end)
     if r.day is None:
         raise ValueError("the day, the month or the year is missing")
     day = r.day

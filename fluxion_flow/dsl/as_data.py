@@ -97,7 +97,9 @@ class _Writer:
         sink = policy.dead_letter_sink
         if isinstance(sink, Mapping):
             names = _secret_options(self._type_of(sink), "sink")
-            safe = {key: _without_secrets(sink[key], where / "dead_letter" / str(key), str(key) in names) for key in sink}
+            safe = {
+                key: _without_secrets(sink[key], where / "dead_letter" / str(key), str(key) in names) for key in sink
+            }
             policy = replace(policy, dead_letter_sink=to_extended(safe))
         try:
             return policy_to_dict(policy, where)

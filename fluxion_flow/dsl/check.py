@@ -9,7 +9,7 @@ import importlib
 import os
 import re
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -53,9 +53,7 @@ class Places:
         return cls((Where.at("sink"),) if count == 1 else tuple(Where.at("sinks", i) for i in range(count)))
 
 
-def check_definition(
-    definition: StreamingPipelineDefinition, problems: Problems, places: Places | None = None
-) -> None:
+def check_definition(definition: StreamingPipelineDefinition, problems: Problems, places: Places | None = None) -> None:
     """Add everything wrong with ``definition`` to ``problems``, section by section."""
     places = places or Places.of(definition)
     if not definition.name:
@@ -176,6 +174,12 @@ def is_sink(value: Any) -> bool:
     return isinstance(value, StreamingSink) or _is_bytewax(value, "bytewax.outputs", "Sink")
 
 
+def kind(value: Any) -> str:
+    """What a value is, without showing it."""
+    nouns = {bool: "a boolean", str: "a string", int: "a number", float: "a number", list: "a list", dict: "a mapping"}
+    return "null" if value is None else nouns.get(type(value), f"a {type(value).__name__}")
+
+
 def _is_bytewax(value: Any, module: str, name: str) -> bool:
     """Without importing Bytewax: whoever made the object has done so."""
     base = getattr(sys.modules.get(module), name, None)
@@ -186,7 +190,8 @@ def _check_source(source: SourceSpec, problems: Problems, connections: Connectio
     if source.name:
         check_name(source.name, SOURCE / "name", problems)
     if source.object is not None:
-        _check_object(source, is_source, "a StreamingSource or a bytewax.inputs.Source", SOURCE, problems)
+        allowed = () if isinstance(source.object, StreamingSource) else ("bounded",)
+        _check_object(source, is_source, "a StreamingSource or a bytewax.inputs.Source", SOURCE, problems, allowed)
     elif not source.given:
         problems.add(SOURCE, "is missing", SOURCE_EXAMPLE)
     else:
@@ -217,14 +222,22 @@ def _check_sinks(
 
 
 def _check_object(
-    spec: SourceSpec | SinkSpec, good: Callable[[Any], bool], noun: str, where: Where, problems: Problems
+    spec: SourceSpec | SinkSpec,
+    good: Callable[[Any], bool],
+    noun: str,
+    where: Where,
+    problems: Problems,
+    allowed: Collection[str] = (),
 ) -> None:
-    if spec.type is not None or spec.connection_ref is not None or spec.options:
-        given = ", ".join(map(str, filter(None, [spec.type, spec.connection_ref, *spec.options])))
+    """``allowed`` are options that may stand beside an object."""
+    beside = [spec.type, spec.connection_ref, *(name for name in spec.options if name not in allowed)]
+    if any(beside):
+        given = ", ".join(map(str, filter(None, beside)))
         problems.add(where, f"is an object, but is given {given} beside it", "give options to the object itself")
     if not good(spec.object):
-        kind = f"the class {spec.object.__name__}" if isinstance(spec.object, type) else type(spec.object).__name__
-        problems.add(where, f"must be {noun}, got {kind}", "call it" if isinstance(spec.object, type) else "")
+        is_class = isinstance(spec.object, type)
+        got = f"the class {spec.object.__name__}" if is_class else kind(spec.object)
+        problems.add(where, f"must be {noun}, got {got}", "make an object of it" if is_class else "")
 
 
 def _check_stages(stages: Sequence[StageSpec], problems: Problems, resources: Resources) -> None:

@@ -251,9 +251,7 @@ def read_overrides(
 _SCOPES_TEXT = f"known are {', '.join(SCOPES)}"
 
 
-def replaced(
-    policy: StreamingErrorPolicy | None, override: StreamingErrorPolicy | None
-) -> StreamingErrorPolicy | None:
+def replaced(policy: StreamingErrorPolicy | None, override: StreamingErrorPolicy | None) -> StreamingErrorPolicy | None:
     """``override`` in the place of ``policy``, with what it leaves open taken from there."""
     if policy is None or override is None:
         return policy if override is None else override

@@ -10,7 +10,6 @@ from __future__ import annotations
 import datetime
 import json
 import re
-from collections.abc import Hashable
 from pathlib import Path
 from typing import Any
 
@@ -166,7 +165,8 @@ _SCALARS: tuple[tuple[str, str, str, Any], ...] = (
     ),
     (
         "timestamp",
-        r"\d{4}-\d\d-\d\d|\d{4}-\d\d?-\d\d?(?:[Tt]|[ \t]+)\d\d?:\d\d:\d\d(?:\.\d*)?(?:[ \t]*(?:Z|[-+]\d\d?(?::\d\d)?))?",
+        r"\d{4}-\d\d-\d\d"
+        r"|\d{4}-\d\d?-\d\d?(?:[Tt]|[ \t]+)\d\d?:\d\d:\d\d(?:\.\d*)?(?:[ \t]*(?:Z|[-+]\d\d?(?::\d\d)?))?",
         "0123456789",
         _read_date,
     ),

@@ -37,9 +37,10 @@ ENDPOINT_KEYS = ("name", "on_error", "when")
 
 @dataclass(frozen=True, repr=False)
 class SourceSpec:
-    """Where documents come from: a connector by ``type`` (or ``connection_ref``) with its ``options``, or an ``object``.
+    """Where documents come from: a connector by ``type`` or ``connection_ref`` with ``options``, or an ``object``.
 
-    ``object`` is a :class:`~fluxion_flow.connect.spi.StreamingSource` or any ``bytewax.inputs.Source``.
+    ``object`` is a :class:`~fluxion_flow.connect.spi.StreamingSource` or any ``bytewax.inputs.Source``; the latter may
+    have the option ``bounded`` beside it, which says whether it completes some day (default: it does not).
     """
 
     type: str | None = None
@@ -77,7 +78,7 @@ class SourceSpec:
 
 @dataclass(frozen=True, repr=False)
 class SinkSpec:
-    """Where documents go: a connector by ``type`` (or ``connection_ref``) with its ``options``, or an ``object``.
+    """Where documents go: a connector by ``type`` or ``connection_ref`` with ``options``, or an ``object``.
 
     ``object`` is a :class:`~fluxion_flow.connect.spi.StreamingSink` or any ``bytewax.outputs.Sink``. ``when``: a
     query; only the documents that it matches go there.
@@ -215,12 +216,13 @@ class StreamingPipelineDefinition:
         return list(dict.fromkeys(problems))
 
     def resolved(self, environ: Mapping[str, str] | None = None) -> StreamingPipelineDefinition:
-        """The definition as it runs here: settings, policies and connections overridden by the environment.
+        """The definition as it runs here: settings, policies and connections overridden by the environment, and the
+        queries of its sinks with the values of their references.
 
         ``environ`` is :data:`os.environ` unless given. Doing it twice changes nothing more. Raises
         :class:`PipelineError` with every problem of the environment.
         """
-        from fluxion_flow.dsl.check import sink_checker
+        from fluxion_flow.dsl.check import Places, sink_checker, with_values
 
         environ = os.environ if environ is None else environ
         problems = Problems()
@@ -231,8 +233,12 @@ class StreamingPipelineDefinition:
             raise PipelineError([*problems, *error.problems]) from None
         definition = replace(definition, config=config)
         definition.check_overrides(problems)
+        sinks = [
+            replace(sink, when=with_values(sink.when, where / "when", problems))
+            for sink, where in zip(self.sinks, Places.of(self).sinks, strict=True)
+        ]
         problems.raise_if_any()
-        return definition._overridden()
+        return replace(definition, sinks=tuple(sinks))._overridden()
 
     def compile(self) -> Dataflow:
         """The pipeline as a Bytewax dataflow, with the settings and policies of the environment.

@@ -21,7 +21,8 @@ A definition file says this (``*`` must be there)::
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,7 @@ from fluxion_flow.dsl.check import (
     check_definition,
     is_sink,
     is_source,
+    kind,
     read_extended,
     sink_checker,
 )
@@ -56,18 +58,19 @@ def definition_from_file(path: str | Path) -> StreamingPipelineDefinition:
     """The definition in a YAML or JSON file. Raises :class:`PipelineError` with every problem."""
     data = read_data_file(path)
     if isinstance(data, Mapping) and data.get("name") is None:
-        data = {"name": re.sub(r"[^\w-]+", "-", Path(path).stem).strip("-"), **{k: data[k] for k in data if k != "name"}}
+        data = {
+            "name": re.sub(r"[^\w-]+", "-", Path(path).stem).strip("-"),
+            **{k: data[k] for k in data if k != "name"},
+        }
     return definition_from_data(data)
 
 
 def definition_from_data(data: Any) -> StreamingPipelineDefinition:
     """The definition in plain data, with its references. Raises :class:`PipelineError` with every problem."""
     problems = Problems()
-    try:
-        read = _with_extended(interpolate(data, Where(), problems), Where(), problems)
-        return read_definition(read, problems)
-    except RecursionError:
-        raise PipelineError([Problem(Where(), "is nested too deeply", "split it over several stages")]) from None
+    with _depth_checked():
+        data = _with_extended(interpolate(data, Where(), problems), Where(), problems)
+    return read_definition(data, problems)
 
 
 def read_definition(
@@ -81,15 +84,25 @@ def read_definition(
     if not isinstance(data, Mapping):
         problems.add(Where(), f"must be a mapping, got {kind(data)}", "with name, source, stages and sink")
         raise PipelineError(problems)
-    reader = _Reader(data, problems)
-    definition = reader.read(tuple(listeners))
-    found = Problems()
-    check_definition(definition, found, Places(tuple(reader.sink_places), policies_checked=True))
+    with _depth_checked():
+        reader = _Reader(data, problems)
+        definition = reader.read(tuple(listeners))
+        found = Problems()
+        check_definition(definition, found, Places(tuple(reader.sink_places), policies_checked=True))
     problems.found += [p for p in found if not any(_is_below(p.where, where) for where in reader.unreadable)]
     if problems:
         in_order = sorted(dict.fromkeys(problems), key=lambda problem: _position(data, problem.where))
         raise PipelineError(in_order)
     return definition
+
+
+@contextmanager
+def _depth_checked() -> Iterator[None]:
+    """Answers data that is nested deeper than Python can follow."""
+    try:
+        yield
+    except RecursionError:
+        raise PipelineError([Problem(Where(), "is nested too deeply", "split it over several stages")]) from None
 
 
 def _is_below(where: Where, outer: Where) -> bool:
@@ -122,12 +135,6 @@ def _with_extended(value: Any, where: Where, problems: Problems) -> Any:
     if isinstance(value, list):
         return [_with_extended(item, where / i, problems) for i, item in enumerate(value)]
     return value
-
-
-def kind(value: Any) -> str:
-    """What a value is, without showing it."""
-    nouns = {bool: "a boolean", str: "a string", int: "a number", float: "a number", list: "a list", dict: "a mapping"}
-    return "null" if value is None else nouns.get(type(value), f"a {type(value).__name__}")
 
 
 class _Reader:
@@ -296,7 +303,8 @@ class _Reader:
     def _config(self) -> StreamingRuntimeConfig:
         given = self.data.get("config")
         if isinstance(given, Mapping):
-            given = {k: v if k == "on_error" else self._value(v, CONFIG / str(k)) for k, v in given.items()}
+            read = {k: v if k == "on_error" else self._value(v, CONFIG / str(k)) for k, v in given.items()}
+            given = {key: value for key, value in read.items() if CONFIG / str(key) not in self.unreadable}
         return read_config(given, CONFIG.__truediv__, self.problems, check_sink=self.check_sink)
 
     def _collections(self) -> dict[str, Any]:

@@ -16,7 +16,7 @@ B = TypeVar("B", bound="StageMethods")
 
 def method_name(stage: str) -> str:
     """The method of a stage: ``$sortByCount`` gives ``sort_by_count``."""
-    return re.sub(r"(?<=[a-z0-9])([A-Z])", r"_\\1", stage.removeprefix("$")).lower()
+    return re.sub(r"(?<=[a-z0-9])([A-Z])", r"_\1", stage.removeprefix("$")).lower()
 
 
 class StageMethods(ABC):
@@ -30,4 +30,67 @@ class StageMethods(ABC):
     def stage(self: B, operator: str, spec: Any, *, name: str | None = None, on_error: Any = None) -> B:
         """Add the stage ``operator``, such as ``"$match"``."""
 
-'''.replace("\\\\1","\\1") + '''E
+    def add_fields(
+        self: B, spec: Mapping[str, Any] | None = None, *, name: str | None = None, on_error: Any = None, **fields: Any
+    ) -> B:
+        """Another name of :meth:`set`. MongoDB: $addFields."""
+        return self.stage("$addFields", _with_fields(spec, fields), name=name, on_error=on_error)
+
+    def count(self: B, spec: Any, *, name: str | None = None, on_error: Any = None) -> B:
+        """How many documents there are, in the field ``spec``; nothing when there are none. MongoDB: $count."""
+        return self.stage("$count", spec, name=name, on_error=on_error)
+
+    def group(self: B, spec: Any, *, name: str | None = None, on_error: Any = None) -> B:
+        """One document for every value of ``_id``, with accumulators over those that have it. MongoDB: $group."""
+        return self.stage("$group", spec, name=name, on_error=on_error)
+
+    def limit(self: B, spec: Any, *, name: str | None = None, on_error: Any = None) -> B:
+        """The first ``spec`` documents, in source order. MongoDB: $limit."""
+        return self.stage("$limit", spec, name=name, on_error=on_error)
+
+    def match(self: B, spec: Any, *, name: str | None = None, on_error: Any = None) -> B:
+        """Pass on the documents that a query matches, drop the others. MongoDB: $match."""
+        return self.stage("$match", spec, name=name, on_error=on_error)
+
+    def project(self: B, spec: Any, *, name: str | None = None, on_error: Any = None) -> B:
+        """Keep the named (``1``) and computed fields, or drop the named ones (``0``). MongoDB: $project."""
+        return self.stage("$project", spec, name=name, on_error=on_error)
+
+    def replace_root(self: B, spec: Any, *, name: str | None = None, on_error: Any = None) -> B:
+        """Put ``newRoot``, an expression that gives a document, in the document's place. MongoDB: $replaceRoot."""
+        return self.stage("$replaceRoot", spec, name=name, on_error=on_error)
+
+    def replace_with(self: B, spec: Any, *, name: str | None = None, on_error: Any = None) -> B:
+        """Put an expression that gives a document in the document's place. MongoDB: $replaceWith."""
+        return self.stage("$replaceWith", spec, name=name, on_error=on_error)
+
+    def set(
+        self: B, spec: Mapping[str, Any] | None = None, *, name: str | None = None, on_error: Any = None, **fields: Any
+    ) -> B:
+        """Add fields, or give them new values: a mapping, keywords, or both. MongoDB: $set."""
+        return self.stage("$set", _with_fields(spec, fields), name=name, on_error=on_error)
+
+    def skip(self: B, spec: Any, *, name: str | None = None, on_error: Any = None) -> B:
+        """All but the first ``spec`` documents, in source order. MongoDB: $skip."""
+        return self.stage("$skip", spec, name=name, on_error=on_error)
+
+    def sort(self: B, spec: Any, *, name: str | None = None, on_error: Any = None) -> B:
+        """Sort by fields, in BSON order. MongoDB: $sort."""
+        return self.stage("$sort", spec, name=name, on_error=on_error)
+
+    def sort_by_count(self: B, spec: Any, *, name: str | None = None, on_error: Any = None) -> B:
+        """Count the documents for every value of an expression, most frequent first. MongoDB: $sortByCount."""
+        return self.stage("$sortByCount", spec, name=name, on_error=on_error)
+
+    def unset(self: B, spec: Any, *, name: str | None = None, on_error: Any = None) -> B:
+        """Take away one field, or a list of them; dotted paths too. MongoDB: $unset."""
+        return self.stage("$unset", spec, name=name, on_error=on_error)
+
+    def unwind(self: B, spec: Any, *, name: str | None = None, on_error: Any = None) -> B:
+        """One document for every item of the array at ``path``. MongoDB: $unwind."""
+        return self.stage("$unwind", spec, name=name, on_error=on_error)
+
+
+def _with_fields(spec: Any, fields: Mapping[str, Any]) -> Any:
+    """A mapping of fields with further ones; a specification that is no mapping stays, to be answered as such."""
+    return {**(spec or {}), **fields} if spec is None or isinstance(spec, Mapping) else spec

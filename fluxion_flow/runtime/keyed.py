@@ -44,8 +44,11 @@ class GroupLogic(StatefulBatchLogic[Any, Any, Any]):
         self._sequence = 0
         self._part = ""
         self._timestamp = 0
+        self._told = False
+        """Whether what is held has left already: a run may end between its last epoch and its exit, and be resumed."""
         if resume is not None:
             self._part, self._sequence, self._timestamp = resume["part"], resume["sequence"], resume["timestamp"]
+            self._told = resume["told"]
             self._state.load(unpack(resume["state"]))
 
     def on_batch(self, values: list[Any]) -> tuple[list[Any], bool]:
@@ -54,13 +57,14 @@ class GroupLogic(StatefulBatchLogic[Any, Any, Any]):
         for part, item in values:
             self._part = part
             if item.__class__ is Partial:
+                self._told = False
                 self._timestamp = max(self._timestamp, item.timestamp)
                 changed.update(dict.fromkeys(self._state.merge(item.groups, item.origin, item.position)))
             elif item.__class__ is Completed and self._completion.heard(item):
-                if self._step.emit == "final":
-                    changed = {}
+                if self._step.emit == "final" and not self._told:
                     self._final(out)
-                else:
+                    self._told = True
+                elif self._step.emit == "update":
                     self._updated(list(changed), out)
                     changed = {}
                 out.append(Completed(self._step.step, self._part, self._step.partitions))
@@ -97,6 +101,7 @@ class GroupLogic(StatefulBatchLogic[Any, Any, Any]):
             "part": self._part,
             "sequence": self._sequence,
             "timestamp": self._timestamp,
+            "told": self._told,
             "state": state,
         }
 
@@ -121,20 +126,27 @@ class GatherLogic(StatefulBatchLogic[Any, Any, Any]):
         self._completion = Completion()
         self._chunks: list[tuple[tuple[str, int, int], list[Document]]] = []
         self._timestamp = 0
+        self._told = False
         if resume is not None:
+            self._told = resume["told"]
             self._chunks = [((c[0][0], c[0][1], c[0][2]), c[1]) for c in unpack(resume["state"])]
             self._timestamp = resume["timestamp"]
 
     def on_batch(self, values: list[Any]) -> tuple[list[Any], bool]:
         out: list[Any] = []
         for _, item in values:
+            if item.__class__ is not Completed:
+                self._told = False
             if item.__class__ is Batch:
                 self._timestamp = max(self._timestamp, item.timestamp)
                 self._chunks.append(((item.partition, item.position, 0), item.documents))
             elif item.__class__ is Ordered:
                 self._chunks += [(place, [d]) for place, d in zip(item.places, item.documents, strict=True)]
             elif item.__class__ is Completed and self._completion.heard(item):
-                self._finish(out)
+                if not self._told:
+                    self._finish(out)
+                    self._told = True
+                out.append(Completed(self._step.step, "0", 1))
         return out, StatefulBatchLogic.RETAIN
 
     def _finish(self, out: list[Any]) -> None:
@@ -147,10 +159,9 @@ class GatherLogic(StatefulBatchLogic[Any, Any, Any]):
         for start in range(0, len(documents), size):
             chunk = documents[start : start + size]
             out.append(Batch(chunk, self._step.step, start, (), self._timestamp, [], {DERIVED: True}))
-        out.append(Completed(self._step.step, "0", 1))
 
     def snapshot(self) -> Any:
-        return {"v": STATE_VERSION, "timestamp": self._timestamp, "state": pack(self._chunks)}
+        return {"v": STATE_VERSION, "timestamp": self._timestamp, "told": self._told, "state": pack(self._chunks)}
 
 
 def route_to_gather(items: list[Any]) -> list[Any]:

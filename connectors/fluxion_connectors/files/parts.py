@@ -81,9 +81,7 @@ class PartReader(LineReader):
             following = os.pread(self._file.fileno(), 1, offset)
             if cursor.get("unterminated"):
                 self._unterminated = offset
-                if following == b"\n":
-                    offset, self._unterminated = offset + 1, None
-                elif following:
+                if following not in (b"", b"\n"):
                     reason = "its last line had no line break when it was read, and has become longer"
             elif len(BYTE_ORDER_MARK) < offset < self._end and os.pread(self._file.fileno(), 1, offset - 1) != b"\n":
                 reason = f"no line starts at byte {offset}, where the checkpoint stands"

@@ -26,12 +26,15 @@ def add_moment(state: MomentsState, value: Any, by: int = 1) -> MomentsState:
     """Add a number (or take it out, ``by=-1``), in place; anything else changes nothing. Decimals count as doubles."""
     if not is_number(value):
         return state
-    ratio = _ratio(value)
     state[0] += by
+    ratio = _ratio(value)
     if ratio is None:
         state[1] += by
         return state
-    (x,) = _align(state, [ratio])
+    x, bits = ratio
+    if bits != state[2]:
+        _widen(state, bits)
+        x <<= state[2] - bits
     state[3] += by * x
     state[4] += by * x * x
     return state
@@ -73,7 +76,10 @@ def add_pair(state: MomentsState, x: Any, y: Any, by: int = 1) -> MomentsState:
     if ratio_x is None or ratio_y is None:
         state[1] += by
         return state
-    whole_x, whole_y = _align(state, [ratio_x, ratio_y])
+    (whole_x, bits_x), (whole_y, bits_y) = ratio_x, ratio_y
+    _widen(state, max(bits_x, bits_y))
+    whole_x <<= state[2] - bits_x
+    whole_y <<= state[2] - bits_y
     state[3] += by * whole_x
     state[4] += by * whole_y
     state[5] += by * whole_x * whole_y
@@ -103,20 +109,15 @@ def _ratio(value: Any) -> tuple[int, int] | None:
         return int(value), 0
     if isinstance(value, Decimal):
         value = math.nan if value.is_nan() else float(value)
-    if not math.isfinite(value):
+    try:
+        above, below = value.as_integer_ratio()
+    except (OverflowError, ValueError):
         return None
-    above, below = value.as_integer_ratio()
     return above, below.bit_length() - 1
 
 
-def _align(state: MomentsState, ratios: list[tuple[int, int]]) -> list[int]:
-    """The numbers as integers over the state's power of two, which grows where it must."""
-    for _, bits in ratios:
-        _widen(state, bits)
-    return [above << state[2] - bits for above, bits in ratios]
-
-
 def _widen(state: MomentsState, bits: int) -> None:
+    """Raise the state's power of two to ``2**bits`` where it is lower."""
     more = bits - state[2]
     if more <= 0:
         return

@@ -24,6 +24,41 @@ Check = Callable[[Any], object]
 """Raises :class:`EvaluationError` for a literal that the operator can never take. Null is never asked about."""
 
 
+NamedFast = Callable[[Emitter, Mapping[str, Atom], Mapping[str, Any]], "Atom | None"]
+"""Writes a call with named arguments as inline source, from their atoms and the values of those that are literals.
+
+Both go by Python names and lack what is not given. ``None`` declines.
+"""
+
+
+@dataclass
+class CheckedOperator(Operator):
+    """An operator whose calls with named arguments may have inline source too."""
+
+    named_fast: NamedFast | None = None
+
+    def inline_named(self, fast: NamedFast) -> NamedFast:
+        """Decorator: ``fast`` writes calls with named arguments."""
+        self.named_fast = fast
+        return fast
+
+
+@dataclass(frozen=True, eq=False)
+class NamedCall(Call):
+    """A call of a checked operator with named arguments."""
+
+    def emit(self, e: Emitter) -> Atom:
+        atoms = {name: e.value(node) for name, node in self.keywords}
+        if isinstance(self.operator, CheckedOperator) and self.operator.named_fast is not None:
+            literals = {name: node.value for name, node in self.keywords if isinstance(node, Const)}
+            atom = self.operator.named_fast(e, atoms, literals)
+            if atom is not None:
+                return atom
+        function = e.bind(self.operator.function, self.operator.name.lstrip("$"))
+        codes = ", ".join(f"{name}={atom.code}" for name, atom in atoms.items())
+        return e.assign(f"{function}({codes})", self.operator.returns)
+
+
 class Fallback:
     """What a function returns to say: take the argument of this name (``onNull``) instead."""
 
@@ -93,7 +128,8 @@ class _Arguments:
             return Const(where, None)
         nodes = {name: parser.expression(value, where / name) for name, value in given.items()}
         passed = {name: Const(where, True) if name in self.fallbacks else node for name, node in nodes.items()}
-        call = Call(where, self.entry, (), tuple((self.python_names[n], node) for n, node in passed.items())).folded()
+        keywords = tuple((self.python_names[name], node) for name, node in passed.items())
+        call = NamedCall(where, self.entry, (), keywords).folded()
         self.check(call, nodes.items(), parser)
         later = tuple((fallback, nodes[name]) for name, fallback in self.fallbacks.items() if name in nodes)
         if isinstance(call, Const) and isinstance(call.value, Fallback):
@@ -119,26 +155,26 @@ def checked_operator(
     returns: int = kinds.ANY,
     together: Callable[[Collection[str]], str] | None = None,
     fallbacks: Iterable[Fallback] = (),
-) -> Callable[[Callable[..., Any]], Operator]:
+) -> Callable[[Callable[..., Any]], CheckedOperator]:
     """Declare an operator with arguments given by position, by name (keyword-only parameters), or both.
 
     A function ``(date, *, timezone=…)`` takes its one argument alone, in an array, or both by name; a keyword-only
     parameter ``start_of_week`` is the argument ``startOfWeek``. ``checks`` maps names of arguments to what a literal
-    must pass; those of ``(*strings)`` share one check. ``together`` gets the names that are given and says what is wrong with their combination (``""``:
-    nothing). For each of ``fallbacks`` the function gets whether it is given, and returns the fallback to have it
-    evaluated.
+    must pass; those of ``(*strings)`` share one check. ``together`` gets the names that are given and says what is
+    wrong with their combination (``""``: nothing). For each of ``fallbacks`` the function gets whether it is given, and
+    returns the fallback to have it evaluated.
 
     Raises ``ValueError`` when the name is taken.
     """
 
-    def declare(function: Callable[..., Any]) -> Operator:
+    def declare(function: Callable[..., Any]) -> CheckedOperator:
         parameters = list(inspect.signature(function).parameters.values())
         placed = [p for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.VAR_POSITIONAL)]
         named = any(p.kind is p.KEYWORD_ONLY for p in parameters)
         endless = any(p.kind is p.VAR_POSITIONAL for p in parameters)
         least = 0 if endless else sum(p.default is p.empty for p in placed)
         most = None if endless else len(placed)
-        entry = Operator(name, function, least, most, (), named, bool(placed), returns, True, tuple(examples))
+        entry = CheckedOperator(name, function, least, most, (), named, bool(placed), returns, True, tuple(examples))
         python_names = {_camel(p.name): p.name for p in parameters}
         required = tuple(_camel(p.name) for p in parameters if p.default is p.empty)
         arguments = _Arguments(

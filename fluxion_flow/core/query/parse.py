@@ -110,7 +110,7 @@ def _unknown(name: str, where: Where, parser: Parser, under_field: bool) -> None
         hint = f"write it beside the fields: {{{name}: …}}" if under_field else f"write {{field: {{{name}: …}}}}"
     else:
         what, hint = f"unknown query operator {name!r}", did_you_mean(name, here)
-        if not hint and name in all_operators():
+        if name in all_operators():
             hint = "expressions stand under $expr"
         elif not hint:
             hint = "see `fluxion operators`" if under_field else "field names in a query are written without '$'"
@@ -160,7 +160,7 @@ def shown(value: Any) -> str:
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
     if isinstance(value, Mapping):
-        return "an object"
+        return "an object" if value else "an empty object"
     if isinstance(value, (list, tuple)):
         return "an array" if value else "an empty array"
     if isinstance(value, re.Pattern):

@@ -129,7 +129,7 @@ def test_every_accumulator_is_documented_and_has_examples(name):
 
 
 @pytest.mark.parametrize("spec", every_spec)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(data=st.data())
 def test_any_split_and_order_of_merging_gives_the_same_bits(spec, data, build, run, bits):
     given_documents = data.draw(documents)

@@ -145,6 +145,13 @@ def _whole_millis(number: Any) -> int:
     return int(number + (Decimal("0.5") if number.__class__ is Decimal else 0.5) * (1 if number >= 0 else -1))
 
 
+def _cut_millis(number: Any) -> int:
+    """Milliseconds to move a date back by: $subtract drops the fraction, where $add rounds it."""
+    if number != number or number in (float("inf"), float("-inf")):
+        raise EvaluationError("a date cannot be moved by NaN or Infinity")
+    return int(number)
+
+
 @add.inline
 def _add(e: Emitter, atoms: list[Atom]) -> Atom | None:
     return _chain(e, atoms, "+", e.bind(add.function, "add"))
@@ -169,7 +176,7 @@ def subtract(minuend: Any, subtrahend: Any) -> Any:
         if subtrahend.__class__ is datetime.datetime:
             return to_millis(minuend) - to_millis(subtrahend)
         if is_number(subtrahend):
-            return from_millis(to_millis(minuend) - _whole_millis(subtrahend))
+            return from_millis(to_millis(minuend) - _cut_millis(subtrahend))
         raise EvaluationError(f"$subtract cannot take {type_name(subtrahend)} from a date")
     _two_numbers("$subtract", minuend, subtrahend)
     x, y = _pair(minuend, subtrahend)

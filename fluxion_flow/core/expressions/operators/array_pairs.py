@@ -145,7 +145,7 @@ def array_to_object(array: Any) -> Any:
         return None
     an_array("$arrayToObject", array)
     result: dict[str, Any] = {}
-    shape = array[0].__class__ if array else list
+    shape: Any = array[0].__class__ if array else list
     for item in array:
         if item.__class__ is not shape:
             raise EvaluationError("$arrayToObject takes either pairs or {k, v} documents, not both")

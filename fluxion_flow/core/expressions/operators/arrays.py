@@ -22,7 +22,7 @@ def an_array(operator_name: str, value: Any, role: str = "an array") -> list[Any
     """``value`` itself when it is an array; raises :class:`EvaluationError` otherwise."""
     if value.__class__ is not list:
         raise EvaluationError(f"{operator_name} takes {role}, got {type_name(value)}")
-    return value  # type: ignore[no-any-return]
+    return value
 
 
 @operator(
@@ -87,9 +87,7 @@ def array_elem_at(array: Any, index: Any) -> Any:
     return array[at] if -len(array) <= at < len(array) else MISSING
 
 
-def _item(
-    name: str, function: Callable[..., Any], index: int | None
-) -> Callable[[Emitter, list[Atom]], Atom | None]:
+def _item(name: str, function: Callable[..., Any], index: int | None) -> Callable[[Emitter, list[Atom]], Atom | None]:
     """Inline source for the item at a known place; ``None`` reads the place from the second argument."""
 
     def inline(e: Emitter, atoms: list[Atom]) -> Atom | None:

@@ -25,7 +25,9 @@ from .binary_conversions import base64_of, double_of, integer_of, text_as_binary
 from .conversion_error import ConversionError, cannot
 
 _WHOLE: Final = re.compile(r"[+-]?[0-9]+", re.ASCII)
-_NUMBER: Final = re.compile(r"[+-]?(?:(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?|inf(?:inity)?|nan)", re.ASCII | re.I)
+_NUMBER: Final = re.compile(
+    r"[+-]?(?:(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?|inf(?:inity)?|nan)", re.ASCII | re.I
+)
 _BOUNDS: Final = {"int": (INT32_MIN, INT32_MAX), "long": (INT64_MIN, INT64_MAX)}
 _DIGITS: Final = {2: "01", 8: "0-7", 16: "0-9a-fA-F"}
 

@@ -208,13 +208,13 @@ def convert(spec: Any, where: Where, parser: Parser) -> Node:
         to, place = detailed["type"], place / "type"
     target = parser.expression(to, place)
     _check(target, place, options, where, parser)
-    nodes = {"on_error": parts.get("onError"), "on_null": parts.get("onNull")}
+    on_error, on_null = parts.get("onError"), parts.get("onNull")
     if isinstance(target, Const) and not options and not is_nullish(target.value):
         name = target_type_or_none(target.value)
         if name in _CONVERSIONS and name != "string":
-            return Convert(where, parts["input"], _CONVERSIONS[name], _KINDS[name], **nodes)
+            return Convert(where, parts["input"], _CONVERSIONS[name], _KINDS[name], (), on_error, on_null)
     arguments = [target, *(options.get(name, Const(where, None)) for name in _OPTIONS)]
-    return Convert(where, parts["input"], None, kinds.ANY, tuple(arguments), **nodes)
+    return Convert(where, parts["input"], None, kinds.ANY, tuple(arguments), on_error, on_null)
 
 
 def target_type_or_none(to: Any) -> str | None:

@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 import datetime
-from decimal import Decimal
+from collections.abc import Mapping
 from typing import Any
 
-from ...date_units import add_units, day_of_week, truncate, unit_of_time, units_between
+from ...date_units import (
+    BELOW,
+    MILLIS,
+    MONTHS,
+    add_months,
+    add_units,
+    day_of_week,
+    truncate,
+    unit_of_time,
+    units_between,
+)
 from ...values import INT64_MAX, INT64_MIN, EvaluationError, is_nullish, is_number, type_name
-from ...zones import time_zone
+from ...zones import UTC, Zone, time_zone
 from .. import kinds
+from ..emit import Atom, Emitter
 from ..literals import checked_operator
 
 _NEW_YEAR = datetime.datetime(2024, 1, 31, 12, 30, tzinfo=datetime.timezone.utc)
@@ -36,6 +47,23 @@ def whole_number(operator: str, name: str, value: Any) -> int:
     if INT64_MIN <= number <= INT64_MAX:
         return number
     raise EvaluationError(f"{operator} takes a whole number of 64 bits as '{name}', got {number}")
+
+
+def zone_of(literal: Any) -> Zone | None:
+    """The zone of a literal; ``None`` when it is no zone (or not known)."""
+    try:
+        return time_zone(literal) if isinstance(literal, str) else None
+    except EvaluationError:
+        return None
+
+
+def _is_date(e: Emitter, atom: Atom) -> str:
+    return f"{atom.code}.__class__ is {e.bind(datetime.datetime, 'datetime')}"
+
+
+def _call(e: Emitter, function: Any, atoms: Mapping[str, Atom]) -> str:
+    arguments = ", ".join(f"{name}={atom.code}" for name, atom in atoms.items())
+    return f"{e.bind(function, function.__name__)}({arguments})"
 
 
 def _move(operator: str, sign: int, start: Any, unit: Any, amount: Any, timezone: Any) -> Any:
@@ -95,6 +123,38 @@ def date_subtract(*, start_date: Any, unit: Any, amount: Any, timezone: Any = "U
     return _move("$dateSubtract", -1, start_date, unit, amount, timezone)
 
 
+def _moved(e: Emitter, atoms: Mapping[str, Atom], literals: Mapping[str, Any], function: Any, sign: str) -> Atom | None:
+    """Moves of less than a year by a literal amount: one addition, or one step of months in UTC."""
+    zone = zone_of(literals.get("timezone", None if "timezone" in atoms else "UTC"))
+    unit, amount, date = literals.get("unit"), literals.get("amount"), atoms["start_date"]
+    if zone is None or amount.__class__ is not int or not date.may_be(kinds.DATE):
+        return None
+    if unit in MONTHS and zone is UTC and MONTHS[unit] * abs(amount) <= 12:
+        fast = f"{e.bind(add_months, 'add_months')}({date.code}, {sign}({MONTHS[unit] * amount}))"
+    elif (
+        unit not in MILLIS
+        or MILLIS[unit] * abs(amount) > 366 * MILLIS["day"]
+        or (unit in ("day", "week") and zone.fixed is None)
+    ):
+        return None
+    else:
+        fast = f"{date.code} {sign} {e.bind(datetime.timedelta(milliseconds=MILLIS[unit] * amount), 'delta')}"
+    guards = [_is_date(e, date), f"1 < {date.code}.year < 9999"]
+    return e.guarded(
+        guards, lambda: e.assign(fast, kinds.DATE), _call(e, function, atoms), kinds.DATE | kinds.NULL
+    )  # fmt: skip
+
+
+@date_add.inline_named
+def _date_add(e: Emitter, atoms: Mapping[str, Atom], literals: Mapping[str, Any]) -> Atom | None:
+    return _moved(e, atoms, literals, date_add.function, "+")
+
+
+@date_subtract.inline_named
+def _date_subtract(e: Emitter, atoms: Mapping[str, Atom], literals: Mapping[str, Any]) -> Atom | None:
+    return _moved(e, atoms, literals, date_subtract.function, "-")
+
+
 @checked_operator(
     "$dateDiff",
     checks={"unit": unit_of_time, "timezone": time_zone},
@@ -127,6 +187,22 @@ def date_diff(
     return units_between(start, end, unit, time_zone(timezone), week_start)
 
 
+@date_diff.inline_named
+def _date_diff(e: Emitter, atoms: Mapping[str, Atom], literals: Mapping[str, Any]) -> Atom | None:
+    """Days in UTC are a difference of day numbers."""
+    start, end = atoms["start_date"], atoms["end_date"]
+    plain = literals.get("unit") == "day" and literals.get("timezone", "UTC") == "UTC"
+    if not plain or ("timezone" in atoms and "timezone" not in literals):
+        return None
+    if not start.may_be(kinds.DATE) or not end.may_be(kinds.DATE):
+        return None
+    fast = f"{end.code}.toordinal() - {start.code}.toordinal()"
+    slow = _call(e, date_diff.function, atoms)
+    return e.guarded(
+        [_is_date(e, start), _is_date(e, end)], lambda: e.assign(fast, kinds.INT), slow, kinds.INT | kinds.NULL
+    )  # fmt: skip
+
+
 @checked_operator(
     "$dateTrunc",
     checks={
@@ -150,9 +226,7 @@ def date_diff(
         ({"d": True}, {"$dateTrunc": {"date": "$d", "unit": "day"}}, EvaluationError),
     ],
 )
-def date_trunc(
-    *, date: Any, unit: Any, bin_size: Any = 1, timezone: Any = "UTC", start_of_week: Any = "sunday"
-) -> Any:
+def date_trunc(*, date: Any, unit: Any, bin_size: Any = 1, timezone: Any = "UTC", start_of_week: Any = "sunday") -> Any:
     """The beginning of the bin that a date falls into; bins are counted from 2000-01-01 in the time zone.
 
     ``startOfWeek`` counts only for weeks. Null if any argument that counts is null or missing. Raises for what is no
@@ -166,3 +240,25 @@ def date_trunc(
     unit = unit_of_time(unit)
     week_start = day_of_week(start_of_week) if unit == "week" else 6
     return truncate(moment, unit, whole_number("$dateTrunc", "binSize", bin_size), time_zone(timezone), week_start)
+
+
+@date_trunc.inline_named
+def _date_trunc(e: Emitter, atoms: Mapping[str, Atom], literals: Mapping[str, Any]) -> Atom | None:
+    """One unit in UTC is cut off by setting what is below to zero; bins of fixed length by a remainder."""
+    if len(literals) != len(atoms) - 1 or "date" in literals or not atoms["date"].may_be(kinds.DATE):
+        return None
+    unit, size, zone = literals["unit"], literals.get("bin_size", 1), zone_of(literals.get("timezone", "UTC"))
+    if zone is None or unit == "week" or size.__class__ is not int or size < 1:
+        return None
+    date = atoms["date"].code
+    guards = [_is_date(e, atoms["date"])]
+    if zone is UTC and size == 1 and unit in BELOW:
+        fast = f"{date}.replace({', '.join(f'{part}={value}' for part, value in BELOW[unit].items())})"
+    elif unit in MILLIS and (unit != "day" or zone.fixed is not None) and MILLIS[unit] * size <= 366 * MILLIS["day"]:
+        since = e.bind(zone.moment(datetime.datetime(2000, 1, 1)), "since")
+        fast = f"{date} - ({date} - {since}) % {e.bind(datetime.timedelta(milliseconds=MILLIS[unit] * size), 'bin')}"
+        guards.append(f"{date}.year > 2")
+    else:
+        return None
+    slow = _call(e, date_trunc.function, atoms)
+    return e.guarded(guards, lambda: e.assign(fast, kinds.DATE), slow, kinds.DATE | kinds.NULL)

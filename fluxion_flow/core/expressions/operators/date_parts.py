@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from ...date_formats import sunday_week
 from ...values import EvaluationError, is_nullish, type_name
-from ...zones import UTC, time_zone
+from ...zones import time_zone
 from .. import kinds
 from ..emit import Atom, Emitter
 from ..literals import checked_operator
 from ..registry import Example, Operator
-from .date_arithmetic import a_date, whole_number
+from .date_arithmetic import a_date, whole_number, zone_of
 
 _DATE = datetime.datetime(2024, 1, 6, 23, 4, 5, 678_000, tzinfo=datetime.timezone.utc)
 _EPOCH_DAY = datetime.date(1970, 1, 1).toordinal()
@@ -35,8 +35,8 @@ def _part(name: str, source: str, example: int, elsewhere: int) -> Callable[[Cal
             return function(date if timezone == "UTC" else time_zone(timezone).wall(date))
 
         part.__doc__ = (
-            f"{(function.__doc__ or '').strip()}\n\nNull if the date or the time zone is null or missing. Raises for what "
-            f"is no date and for an unknown time zone. MongoDB: {name}."
+            f"{(function.__doc__ or '').strip()}\n\nNull if the date or the time zone is null or missing. Raises for "
+            f"what is no date and for an unknown time zone. MongoDB: {name}."
         )
         examples: list[Example] = [
             ({"d": _DATE}, {name: "$d"}, example),
@@ -50,12 +50,37 @@ def _part(name: str, source: str, example: int, elsewhere: int) -> Callable[[Cal
 
         @entry.inline
         def _fast(e: Emitter, atoms: list[Atom]) -> Atom | None:
+            if not atoms[0].may_be(kinds.DATE):
+                return None
             date = atoms[0].code
-            guard = "" if atoms[0].is_only(kinds.DATE) else f"{date}.__class__ is {e.bind(datetime.datetime, 'datetime')}"
+            guard = (
+                "" if atoms[0].is_only(kinds.DATE) else f"{date}.__class__ is {e.bind(datetime.datetime, 'datetime')}"
+            )
             slow = f"{e.bind(part, name[1:])}({date})"
             return e.guarded(
                 [guard], lambda: e.assign(source.format(date), kinds.INT), slow, kinds.INT | kinds.NULL
             )  # fmt: skip
+
+        @entry.inline_named
+        def _fast_in_zone(e: Emitter, atoms: Mapping[str, Atom], literals: Mapping[str, Any]) -> Atom | None:
+            zone = zone_of(literals.get("timezone", "UTC" if "timezone" not in atoms else None))
+            if zone is None or not atoms["date"].may_be(kinds.DATE):
+                return None
+            date = atoms["date"].code
+            guards = [f"{date}.__class__ is {e.bind(datetime.datetime, 'datetime')}", f"1 < {date}.year < 9999"]
+            wall = date
+            if zone.rules is not None:
+                wall = f"{date}.astimezone({e.bind(zone.rules, 'zone')})"
+            elif zone.fixed:
+                wall = f"({date} + {e.bind(zone.fixed, 'offset')})"
+            arguments = ", ".join(f"{key}={atom.code}" for key, atom in atoms.items())
+            slow = f"{e.bind(part, name[1:])}({arguments})"
+
+            def fast() -> Atom:
+                there = wall if source.count("{0}") == 1 else e.assign(wall, kinds.DATE).code
+                return e.assign(source.format(there), kinds.INT)
+
+            return e.guarded(guards, fast, slow, kinds.INT | kinds.NULL)
 
         return entry
 
@@ -169,8 +194,8 @@ def _flag(value: Any) -> None:
 def date_to_parts(*, date: Any, timezone: Any = "UTC", iso8601: Any = False) -> Any:
     """A date taken apart into a document, by the calendar or by ISO 8601 weeks.
 
-    Null if any argument is null or missing. Raises for what is no date, an unknown time zone, and an ``iso8601`` that is
-    no bool. MongoDB: $dateToParts.
+    Null if any argument is null or missing. Raises for what is no date, an unknown time zone, and an ``iso8601`` that
+    is no bool. MongoDB: $dateToParts.
     """
     if is_nullish(timezone):
         return None
@@ -188,6 +213,22 @@ def date_to_parts(*, date: Any, timezone: Any = "UTC", iso8601: Any = False) -> 
         parts = {"year": wall.year, "month": wall.month, "day": wall.day}
     time = {"hour": wall.hour, "minute": wall.minute, "second": wall.second, "millisecond": wall.microsecond // 1000}
     return {**parts, **time}
+
+
+@date_to_parts.inline_named
+def _date_to_parts(e: Emitter, atoms: Mapping[str, Atom], literals: Mapping[str, Any]) -> Atom | None:
+    """By the calendar and in UTC, the parts are read off the date itself."""
+    date = atoms["date"]
+    if len(atoms) != 1 or not date.may_be(kinds.DATE):
+        return None
+    d = date.code
+    fast = (
+        f"{{'year': {d}.year, 'month': {d}.month, 'day': {d}.day, 'hour': {d}.hour, 'minute': {d}.minute, "
+        f"'second': {d}.second, 'millisecond': {d}.microsecond // 1000}}"
+    )
+    guard = f"{d}.__class__ is {e.bind(datetime.datetime, 'datetime')}"
+    slow = f"{e.bind(date_to_parts.function, 'date_to_parts')}(date={d})"
+    return e.guarded([guard], lambda: e.assign(fast, kinds.OBJECT), slow, kinds.OBJECT | kinds.NULL)
 
 
 _CALENDAR = {"year", "month", "day"}
@@ -271,7 +312,7 @@ def date_from_parts(
     time = {"hour": hour, "minute": minute, "second": second, "millisecond": millisecond}
     if is_nullish(timezone) or any(is_nullish(value) for value in (*days.values(), *time.values())):
         return None
-    zone = UTC if timezone == "UTC" else time_zone(timezone)
+    zone = time_zone(timezone)
     a, b, c = (_BOUNDS[name](value) for name, value in days.items())
     h, m, s, ms = (_BOUNDS[name](value) for name, value in time.items())
     number = _first_monday(a) + (b - 1) * 7 + c - 1 if by_weeks else _first_of_month(a, b) + c - 1
@@ -293,3 +334,35 @@ def _first_monday(year: int) -> int:
     """The day number of the Monday of a year's ISO week 1."""
     january_fourth = datetime.date(year, 1, 4).toordinal()
     return january_fourth - (january_fourth - 1) % 7
+
+
+_COMMON = {
+    "year": (1, 9999), "month": (1, 12), "day": (1, 28), "hour": (0, 23), "minute": (0, 59), "second": (0, 59),
+    "millisecond": (0, 999),
+}  # fmt: skip
+"""Parts that make a date in any month, without carrying over."""
+
+
+@date_from_parts.inline_named
+def _date_from_parts(e: Emitter, atoms: Mapping[str, Atom], literals: Mapping[str, Any]) -> Atom | None:
+    """Integers within their usual bounds, by the calendar and in UTC, go straight into a date."""
+    if not atoms.keys() <= _COMMON.keys() or not all(atom.may_be(kinds.INT) for atom in atoms.values()):
+        return None
+    guards = []
+    for name, atom in atoms.items():
+        low, high = _COMMON[name]
+        if name in literals and not low <= literals[name] <= high:
+            return None
+        if name not in literals:
+            guards += [
+                "" if atom.is_only(kinds.INT) else f"{atom.code}.__class__ is int",
+                f"{low} <= {atom.code} <= {high}",
+            ]
+    first = {name: atoms[name].code if name in atoms else str(_COMMON[name][0]) for name in _COMMON}
+    first["millisecond"] += " * 1000"
+    fast = (
+        f"{e.bind(datetime.datetime, 'datetime')}({', '.join(first.values())}, {e.bind(datetime.timezone.utc, 'utc')})"
+    )
+    arguments = ", ".join(f"{name}={atom.code}" for name, atom in atoms.items())
+    slow = f"{e.bind(date_from_parts.function, 'date_from_parts')}({arguments})"
+    return e.guarded(guards, lambda: e.assign(fast, kinds.DATE), slow, kinds.DATE | kinds.NULL)

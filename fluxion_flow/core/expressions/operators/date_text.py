@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import datetime
+from collections.abc import Mapping
 from typing import Any
 
-from ...date_formats import check_format, read_date, reader, write_date
+from ...date_formats import check_format, date_writer, read_date, reader, write_date
 from ...dates import format_iso, parse_date
 from ...values import EvaluationError, is_nullish, type_name
-from ...zones import time_zone
+from ...zones import UTC, time_zone
 from .. import kinds
+from ..emit import Atom, Emitter
 from ..literals import Fallback, checked_operator
-from .date_arithmetic import a_date
+from .date_arithmetic import a_date, zone_of
 
 ON_NULL = Fallback("onNull")
 ON_ERROR = Fallback("onError")
@@ -93,3 +95,33 @@ def date_to_string(*, date: Any, format: Any = _ISO, timezone: Any = "UTC", on_n
     if format is _ISO and not zone.rules and not zone.fixed:
         return format_iso(moment)
     return write_date(moment, format, zone)
+
+
+@date_to_string.inline_named
+def _date_to_string(e: Emitter, atoms: Mapping[str, Atom], literals: Mapping[str, Any]) -> Atom | None:
+    """A literal format and zone are made ready once."""
+    date, format, zone = atoms["date"], literals.get("format", _ISO), zone_of(literals.get("timezone", "UTC"))
+    given = {"format", "timezone"} & atoms.keys()
+    if zone is None or not isinstance(format, str) or given - literals.keys() or not date.may_be(kinds.DATE):
+        return None
+    try:
+        write = format_iso if format == _ISO and zone is UTC else date_writer(format, zone)
+    except EvaluationError:
+        return None
+    arguments = ", ".join(f"{name}={atom.code}" for name, atom in atoms.items())
+    slow = f"{e.bind(date_to_string.function, 'date_to_string')}({arguments})"
+    fast = f"{e.bind(write, 'write_date')}({date.code})"
+    guard = f"{date.code}.__class__ is {e.bind(datetime.datetime, 'datetime')}"
+    return e.guarded([guard], lambda: e.assign(fast, kinds.STRING), slow, kinds.ANY)
+
+
+@date_from_string.inline_named
+def _date_from_string(e: Emitter, atoms: Mapping[str, Atom], literals: Mapping[str, Any]) -> Atom | None:
+    """Without a format, a zone and a fallback for errors, a text goes straight to the parser."""
+    text = atoms["date_string"]
+    if not text.may_be(kinds.STRING) or atoms.keys() - {"date_string", "on_null"}:
+        return None
+    arguments = ", ".join(f"{name}={atom.code}" for name, atom in atoms.items())
+    slow = f"{e.bind(date_from_string.function, 'date_from_string')}({arguments})"
+    fast = f"{e.bind(parse_date, 'parse_date')}({text.code})"
+    return e.guarded([f"{text.code}.__class__ is str"], lambda: e.assign(fast, kinds.DATE), slow, kinds.ANY)

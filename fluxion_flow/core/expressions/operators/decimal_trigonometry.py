@@ -35,10 +35,10 @@ def _rounded(function: _Function) -> _Function:
 @lru_cache(maxsize=8)
 def pi(digits: int) -> Decimal:
     """π to that many significant digits (Machin's formula)."""
-    one = 10 ** (digits + 10)
+    one = int(10 ** (digits + 10))
 
     def arctangent_of_inverse(n: int) -> int:
-        power = total = one // n
+        power = total = int(one // n)
         i, sign = 3, -1
         while power:
             power //= n * n

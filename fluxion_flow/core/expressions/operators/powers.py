@@ -6,7 +6,17 @@ import math
 from decimal import Decimal
 from typing import Any
 
-from ...values import DECIMAL128, INT64_MAX, INT64_MIN, EvaluationError, decimal128, int64, is_nullish, is_number, type_name
+from ...values import (
+    DECIMAL128,
+    INT64_MAX,
+    INT64_MIN,
+    EvaluationError,
+    decimal128,
+    int64,
+    is_nullish,
+    is_number,
+    type_name,
+)
 from .. import kinds
 from ..emit import Atom, Emitter
 from ..registry import operator
@@ -104,7 +114,11 @@ def _sqrt(e: Emitter, atoms: list[Atom]) -> Atom | None:
 @operator(
     "$exp",
     returns=kinds.NUMBER | kinds.NULL,
-    examples=[({"a": 0}, {"$exp": "$a"}, 1.0), ({}, {"$exp": "$a"}, None), ({"a": "1"}, {"$exp": "$a"}, EvaluationError)],
+    examples=[
+        ({"a": 0}, {"$exp": "$a"}, 1.0),
+        ({}, {"$exp": "$a"}, None),
+        ({"a": "1"}, {"$exp": "$a"}, EvaluationError),
+    ],
 )
 def exp(exponent: Any) -> Any:
     """Euler's number raised to a power, a double or a decimal.
@@ -178,18 +192,18 @@ def log10(number: Any) -> Any:
 def log(number: Any, base: Any) -> Any:
     """The logarithm of a number to a base, a double or a decimal.
 
-    Null if either is null or missing. Raises for anything that is not a number above 0, and for a base of 1.
-    MongoDB: $log.
+    Null if either is null or missing, NaN if either is NaN. Raises for anything that is not a number above 0, and for
+    a base of 1. MongoDB: $log.
     """
     if is_nullish(number) or is_nullish(base):
         return None
     _numbers("$log", number, base)
-    if not _above_zero(number):
-        raise EvaluationError("$log takes a number above 0")
-    if not _above_zero(base) or base == 1:
-        raise EvaluationError("$log takes a base above 0 that is not 1")
     if number != number or base != base:
         return math.nan
+    if number <= 0:
+        raise EvaluationError("$log takes a number above 0")
+    if base <= 0 or base == 1:
+        raise EvaluationError("$log takes a base above 0 that is not 1")
     if number.__class__ is Decimal or base.__class__ is Decimal:
         return DECIMAL128.divide(DECIMAL128.ln(decimal128(number)), DECIMAL128.ln(decimal128(base)))
     over, under = math.log(number), math.log(base)

@@ -99,7 +99,10 @@ def set_difference(minuend: Any, subtrahend: Any) -> Any:
 @operator(
     "$setEquals",
     returns=kinds.BOOL,
-    examples=[({"a": [1, 2, 2], "b": [2, 1]}, {"$setEquals": ["$a", "$b"]}, True), ({"a": [1]}, {"$setEquals": ["$a", []]}, False)],
+    examples=[
+        ({"a": [1, 2, 2], "b": [2, 1]}, {"$setEquals": ["$a", "$b"]}, True),
+        ({"a": [1]}, {"$setEquals": ["$a", []]}, False),
+    ],
 )
 def set_equals(first: Any, second: Any, *others: Any) -> bool:
     """Whether two or more arrays hold the same items, order and repetition aside.
@@ -113,7 +116,10 @@ def set_equals(first: Any, second: Any, *others: Any) -> bool:
 @operator(
     "$setIsSubset",
     returns=kinds.BOOL,
-    examples=[({"a": [1, 1]}, {"$setIsSubset": ["$a", [1, 2]]}, True), ({"a": [3]}, {"$setIsSubset": ["$a", [1, 2]]}, False)],
+    examples=[
+        ({"a": [1, 1]}, {"$setIsSubset": ["$a", [1, 2]]}, True),
+        ({"a": [3]}, {"$setIsSubset": ["$a", [1, 2]]}, False),
+    ],
 )
 def set_is_subset(first: Any, second: Any) -> bool:
     """Whether all items of the first array are in the second.

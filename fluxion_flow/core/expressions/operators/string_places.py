@@ -10,7 +10,7 @@ from .. import kinds
 from ..emit import Atom, Emitter
 from ..literals import checked_operator
 from ..registry import operator
-from .strings import _is_string, a_string, only_string, text_of
+from .strings import a_string, is_string, never_strings, only_string, text_of
 
 
 @operator(
@@ -22,7 +22,10 @@ from .strings import _is_string, a_string, only_string, text_of
     ],
 )
 def str_len_cp(text: Any) -> int:
-    """The length of a string in code points. Raises for everything else, null and missing included. MongoDB: $strLenCP."""
+    """The length of a string in code points. Raises for everything else, null and missing included.
+
+    MongoDB: $strLenCP.
+    """
     if isinstance(text, str):
         return len(text)
     raise EvaluationError(f"$strLenCP takes a string, got {type_name(text)}")
@@ -49,8 +52,10 @@ def str_len_bytes(text: Any) -> int:
 @str_len_cp.inline
 def _str_len_cp(e: Emitter, atoms: list[Atom]) -> Atom | None:
     text = atoms[0]
+    if never_strings(text):
+        return None
     slow = f"{e.bind(str_len_cp.function, 'str_len_cp')}({text.code})"
-    return e.guarded([_is_string(text)], lambda: e.assign(f"len({text.code})", kinds.INT), slow, kinds.INT)
+    return e.guarded([is_string(text)], lambda: e.assign(f"len({text.code})", kinds.INT), slow, kinds.INT)
 
 
 def _bytes(text: str) -> bytes:
@@ -93,13 +98,13 @@ def substr_cp(text: Any, start: Any, length: Any) -> str:
     Numbers and dates become text first, null and missing are empty. Raises for other types, and for places that are
     negative or not whole. MongoDB: $substrCP.
     """
-    text = text_of("$substrCP", text)
+    whole = text_of("$substrCP", text)
     first = _whole("$substrCP", "start", start)
-    return text[first : first + _whole("$substrCP", "length", length)]
+    return whole[first : first + _whole("$substrCP", "length", length)]
 
 
-def _substr_bytes(operator: str, text: Any, start: Any, length: Any) -> str:
-    text = text_of(operator, text)
+def _substr_bytes(operator: str, value: Any, start: Any, length: Any) -> str:
+    text = text_of(operator, value)
     for name, value in (("start", start), ("length", length)):
         if not is_number(value):
             raise EvaluationError(f"{operator} takes a number as '{name}', got {type_name(value)}")
@@ -161,11 +166,13 @@ def substr(text: Any, start: Any, length: Any) -> str:
 def _slice(e: Emitter, atoms: list[Atom], guards: list[str], slow: str) -> Atom | None:
     """``text[start : start + length]`` where both places are literals."""
     text, start, length = atoms
-    if not (start.code.isdecimal() and length.code.isdecimal() and int(start.code) + int(length.code) <= INT32_MAX):
+    if never_strings(text) or not (
+        start.code.isdecimal() and length.code.isdecimal() and int(start.code) + int(length.code) <= INT32_MAX
+    ):
         return None
     cut = f"{text.code}[{start.code}:{int(start.code) + int(length.code)}]"
     call = f"{slow}({text.code}, {start.code}, {length.code})"
-    return e.guarded([_is_string(text), *guards], lambda: e.assign(cut, kinds.STRING), call, kinds.STRING)
+    return e.guarded([is_string(text), *guards], lambda: e.assign(cut, kinds.STRING), call, kinds.STRING)
 
 
 @substr_cp.inline
@@ -220,13 +227,13 @@ def index_of_cp(string: Any, substring: Any, start: Any = 0, end: Any = INT32_MA
 
 @index_of_cp.inline
 def _index_of_cp(e: Emitter, atoms: list[Atom]) -> Atom | None:
-    if len(atoms) != 2:
+    if len(atoms) != 2 or never_strings(*atoms):
         return None
     codes = f"{atoms[0].code}, {atoms[1].code}"
     slow = f"{e.bind(index_of_cp.function, 'index_of_cp')}({codes})"
     fast = f"{atoms[0].code}.find({atoms[1].code})"
     return e.guarded(
-        [_is_string(atom) for atom in atoms], lambda: e.assign(fast, kinds.INT), slow, kinds.INT | kinds.NULL
+        [is_string(atom) for atom in atoms], lambda: e.assign(fast, kinds.INT), slow, kinds.INT | kinds.NULL
     )  # fmt: skip
 
 

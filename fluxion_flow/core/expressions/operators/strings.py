@@ -1,9 +1,9 @@
-"""Text put together, changed and taken apart: $concat, $toUpper, $trim, $split, $replaceAll (MongoDB: string operators)."""
+"""Text put together, changed, taken apart: $concat, $toUpper, $trim, $split, $replaceAll (MongoDB: strings)."""
 
 from __future__ import annotations
 
 import datetime
-import math
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
@@ -13,6 +13,7 @@ from .. import kinds
 from ..emit import Atom, Emitter
 from ..literals import checked_operator
 from ..registry import operator
+from .conversions import double_text
 
 _LOWER = "abcdefghijklmnopqrstuvwxyz"
 _TO_UPPER = str.maketrans(_LOWER, _LOWER.upper())
@@ -33,16 +34,10 @@ def text_of(operator: str, value: Any) -> str:
     if isinstance(value, datetime.datetime):
         return format_iso(value)
     if isinstance(value, float):
-        return _double_text(value)
+        return double_text(value)
     if isinstance(value, (int, Decimal)) and not isinstance(value, bool):
         return str(value)
     raise EvaluationError(f"{operator} takes a string, a number or a date, got {type_name(value)}")
-
-
-def _double_text(number: float) -> str:
-    if not math.isfinite(number):
-        return "NaN" if number != number else "Infinity" if number > 0 else "-Infinity"
-    return repr(number).removesuffix(".0")
 
 
 def a_string(operator: str, name: str, value: Any) -> str:
@@ -58,8 +53,14 @@ def only_string(value: Any) -> None:
         raise EvaluationError(f"takes a string, got {type_name(value)}")
 
 
-def _is_string(atom: Atom) -> str:
+def is_string(atom: Atom) -> str:
+    """Source of "is a string"; ``""`` when that is known."""
     return "" if atom.is_only(kinds.STRING) else f"{atom.code}.__class__ is str"
+
+
+def never_strings(*atoms: Atom) -> bool:
+    """Whether one of the values is known to be no string, so that inline source would be in vain."""
+    return not all(atom.may_be(kinds.STRING) for atom in atoms)
 
 
 @checked_operator(
@@ -87,12 +88,12 @@ def concat(*strings: Any) -> Any:
 
 @concat.inline
 def _concat(e: Emitter, atoms: list[Atom]) -> Atom | None:
-    if len(atoms) < 2:
+    if len(atoms) < 2 or never_strings(*atoms):
         return None
     codes = [atom.code for atom in atoms]
     joined = " + ".join(codes) if len(codes) <= 4 else f"''.join(({', '.join(codes)}))"
     slow = f"{e.bind(concat.function, 'concat')}({', '.join(codes)})"
-    guards = [_is_string(atom) for atom in atoms]
+    guards = [is_string(atom) for atom in atoms]
     return e.guarded(guards, lambda: e.assign(joined, kinds.STRING), slow, kinds.STRING | kinds.NULL)
 
 
@@ -130,8 +131,10 @@ def to_lower(text: Any) -> str:
     return text_of("$toLower", text).translate(_TO_LOWER)
 
 
-def _ascii_method(e: Emitter, atom: Atom, method: str, slow: str) -> Atom:
-    guards = [_is_string(atom), f"{atom.code}.isascii()"]
+def _ascii_method(e: Emitter, atom: Atom, method: str, slow: str) -> Atom | None:
+    if never_strings(atom):
+        return None
+    guards = [is_string(atom), f"{atom.code}.isascii()"]
     return e.guarded(
         guards, lambda: e.assign(f"{atom.code}.{method}()", kinds.STRING), f"{slow}({atom.code})", kinds.STRING
     )  # fmt: skip
@@ -228,6 +231,31 @@ def rtrim(*, input: Any, chars: Any = _BLANKS) -> Any:
     return None if pair is None else pair[0].rstrip(pair[1])
 
 
+def _strip(e: Emitter, atoms: Mapping[str, Atom], literals: Mapping[str, Any], method: str, slow: str) -> Atom | None:
+    text = atoms["input"]
+    chars = literals.get("chars") if "chars" in atoms else _BLANKS
+    if never_strings(text) or not isinstance(chars, str):
+        return None
+    fast = f"{text.code}.{method}({e.const(chars).code})"
+    call = f"{slow}(input={text.code}, chars={e.const(chars).code})"
+    return e.guarded([is_string(text)], lambda: e.assign(fast, kinds.STRING), call, kinds.STRING | kinds.NULL)
+
+
+@trim.inline_named
+def _trim(e: Emitter, atoms: Mapping[str, Atom], literals: Mapping[str, Any]) -> Atom | None:
+    return _strip(e, atoms, literals, "strip", e.bind(trim.function, "trim"))
+
+
+@ltrim.inline_named
+def _ltrim(e: Emitter, atoms: Mapping[str, Atom], literals: Mapping[str, Any]) -> Atom | None:
+    return _strip(e, atoms, literals, "lstrip", e.bind(ltrim.function, "ltrim"))
+
+
+@rtrim.inline_named
+def _rtrim(e: Emitter, atoms: Mapping[str, Atom], literals: Mapping[str, Any]) -> Atom | None:
+    return _strip(e, atoms, literals, "rstrip", e.bind(rtrim.function, "rtrim"))
+
+
 def _separator(value: Any) -> None:
     only_string(value)
     if value == "":
@@ -263,7 +291,9 @@ def split(text: Any, separator: Any) -> Any:
 @split.inline
 def _split(e: Emitter, atoms: list[Atom]) -> Atom | None:
     text, separator = atoms
-    guards = [_is_string(text), _is_string(separator), "" if _literal_text(separator) else f"{separator.code} != ''"]
+    if never_strings(text, separator):
+        return None
+    guards = [is_string(text), is_string(separator), "" if _literal_text(separator) else f"{separator.code} != ''"]
     slow = f"{e.bind(split.function, 'split')}({text.code}, {separator.code})"
     return e.guarded(
         guards, lambda: e.assign(f"{text.code}.split({separator.code})", kinds.ARRAY), slow, kinds.ARRAY | kinds.NULL
@@ -316,3 +346,23 @@ def replace_all(*, input: Any, find: Any, replacement: Any) -> Any:
     Null if any is null or missing. Raises for what is no string. MongoDB: $replaceAll.
     """
     return input.replace(find, replacement) if _replacing("$replaceAll", input, find, replacement) else None
+
+
+def _replace(e: Emitter, atoms: Mapping[str, Atom], slow: str, times: str) -> Atom | None:
+    text, find, replacement = atoms["input"], atoms["find"], atoms["replacement"]
+    if never_strings(text, find, replacement):
+        return None
+    fast = f"{text.code}.replace({find.code}, {replacement.code}{times})"
+    call = f"{slow}(input={text.code}, find={find.code}, replacement={replacement.code})"
+    guards = [is_string(text), is_string(find), is_string(replacement)]
+    return e.guarded(guards, lambda: e.assign(fast, kinds.STRING), call, kinds.STRING | kinds.NULL)
+
+
+@replace_one.inline_named
+def _replace_one(e: Emitter, atoms: Mapping[str, Atom], literals: Mapping[str, Any]) -> Atom | None:
+    return _replace(e, atoms, e.bind(replace_one.function, "replace_one"), ", 1")
+
+
+@replace_all.inline_named
+def _replace_all(e: Emitter, atoms: Mapping[str, Atom], literals: Mapping[str, Any]) -> Atom | None:
+    return _replace(e, atoms, e.bind(replace_all.function, "replace_all"), "")

@@ -56,7 +56,11 @@ def is_number_(value: Any) -> bool:
 @operator(
     "$toBool",
     returns=kinds.BOOL | kinds.NULL,
-    examples=[({"a": 0}, {"$toBool": "$a"}, False), ({"a": "false"}, {"$toBool": "$a"}, True), ({}, {"$toBool": "$a"}, None)],
+    examples=[
+        ({"a": 0}, {"$toBool": "$a"}, False),
+        ({"a": "false"}, {"$toBool": "$a"}, True),
+        ({}, {"$toBool": "$a"}, None),
+    ],
 )
 def to_bool(value: Any) -> Any:
     """A bool: false of zero, true of other numbers and of everything else, the text ``"false"`` too.

@@ -19,7 +19,7 @@ from ..registry import field_operator
 from .comparison import Equal
 from .logical import Expression
 from .numbers import SampleRate, whole_number
-from .regex import Regex
+from .regex import regex
 
 
 @dataclass(frozen=True, eq=False)
@@ -149,7 +149,7 @@ def all_(spec: Any, where: Where, parser: Parser) -> Condition:
                 where / i, "takes values or $elemMatch, got other operators", "join conditions with $and"
             )
         elif isinstance(item, re.Pattern):
-            parts.append(Regex(where / i, item))
+            parts.append(regex({"$regex": item}, where / i, parser))
         else:
             parts.append(Equal(where / i, literal(item, where / i, parser)))
     if any(elements) and not all(elements):

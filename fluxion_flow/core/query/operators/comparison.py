@@ -24,7 +24,7 @@ from ..condition import Condition, Never, Not
 from ..parse import is_operators, literal, shown
 from ..paths import Reading
 from ..registry import field_operator
-from .regex import Regex
+from .regex import Regex, regex
 
 _MILLISECOND: Final = datetime.timedelta(milliseconds=1)
 _NONE: Final = type(None)
@@ -250,7 +250,9 @@ def in_(spec: Any, where: Where, parser: Parser) -> Condition:
     keys, patterns = set(), []
     for i, item in enumerate(spec):
         if isinstance(item, re.Pattern):
-            patterns.append(Regex(where / i, item))
+            pattern = regex({"$regex": item}, where / i, parser)
+            if isinstance(pattern, Regex):
+                patterns.append(pattern)
         elif is_operators(item):
             parser.problems.add(where / i, "takes values, got an object of operators", "join conditions with $or")
         else:
