@@ -335,7 +335,7 @@ def _connector_of(
         problems.add(where / "type", "required", f"installed: {', '.join(connector_types())}")
         return None
     if not isinstance(type_, str):
-        problems.add(where / "type", f"must be the name of a connector, got {type(type_).__name__}")
+        problems.add(where / "type", f"must be the name of a connector, not a {type(type_).__name__}")
         return None
     try:
         connector = find_connector(type_)

@@ -86,7 +86,7 @@ def add_units(moment: datetime, unit: str, amount: int, zone: Zone = UTC) -> dat
 
 
 def add_months(wall: datetime, months: int) -> datetime:
-    """A date moved by months, on the day it is or the month's last. Raises ``ValueError`` outside the years 1 to 9999."""
+    """A date moved by months, on its day or the month's last. Raises ``ValueError`` outside the years 1 to 9999."""
     year, month = divmod(wall.year * 12 + wall.month - 1 + months, 12)
     day = wall.day
     if day > 28:

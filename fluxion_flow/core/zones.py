@@ -86,5 +86,10 @@ def _zone(name: str) -> Zone:
             return Zone(name, None, zoneinfo.ZoneInfo(name))
         except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
             pass
+    raise EvaluationError(_unknown(name))
+
+
+@lru_cache(maxsize=64)
+def _unknown(name: str) -> str:
     hint = did_you_mean(name, zoneinfo.available_timezones()) or "use an Olson name or an offset like '+05:30'"
-    raise EvaluationError(f"unknown time zone {name!r}; {hint}")
+    return f"unknown time zone {name!r}; {hint}"

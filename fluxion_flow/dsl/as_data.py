@@ -42,14 +42,11 @@ class _Writer:
 
     def write(self) -> dict[str, Any]:
         definition = self.definition
-        many = len(definition.sinks) != 1
-        places = [Where.at("sinks", i) if many else Where.at("sink") for i in range(len(definition.sinks))]
-        sinks = [self._endpoint("sink", sink, where) for sink, where in zip(definition.sinks, places, strict=True)]
         data: dict[str, Any] = {
             "name": _data(definition.name),
             "source": self._endpoint("source", definition.source, Where.at("source")),
             "stages": [self._stage(stage, Where.at("stages", i)) for i, stage in enumerate(definition.stages)],
-            "sinks" if many else "sink": sinks if many else sinks[0],
+            **self._sinks(),
             "on_error": self._policy(definition.on_error, Where.at("on_error")),
             "config": self._config(),
             "connections": {
@@ -63,6 +60,12 @@ class _Writer:
         for i, listener in enumerate(definition.listeners):
             self.problems.add(Where.at("listeners", i), f"is a Python object ({type(listener).__name__})", NOT_DATA)
         return {key: value for key, value in data.items() if value not in (None, {}, [])}
+
+    def _sinks(self) -> dict[str, Any]:
+        sinks = self.definition.sinks
+        if len(sinks) == 1:
+            return {"sink": self._endpoint("sink", sinks[0], Where.at("sink"))}
+        return {"sinks": [self._endpoint("sink", sink, Where.at("sinks", i)) for i, sink in enumerate(sinks)]}
 
     def _endpoint(self, kind: Kind, spec: SourceSpec | SinkSpec, where: Where) -> dict[str, Any]:
         if spec.object is not None:

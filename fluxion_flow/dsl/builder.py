@@ -154,8 +154,8 @@ def _endpoint(
     given: Any, connection_ref: str | None, name: str | None, on_error: Any, options: Mapping[str, Any]
 ) -> dict[str, Any]:
     what = {"type": given} if given is None or isinstance(given, str) else {"object": given}
-    own = {**what, "connection_ref": connection_ref, "name": name, "on_error": on_error}
-    return {**{key: value for key, value in own.items() if value is not None}, **options}
+    made = {**what, "connection_ref": connection_ref, "name": name, **options, "on_error": on_error}
+    return {key: value for key, value in made.items() if value is not None or key in options}
 
 
 def _copied(value: Any) -> Any:

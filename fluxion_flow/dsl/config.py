@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from fluxion_flow.connect.secrets import interpolate
+from fluxion_flow.connect.secrets import UnresolvedReference, interpolate, resolve
 from fluxion_flow.dsl.files import NotReadable, read_data_file, read_yaml
 from fluxion_flow.errors import PipelineError, Problems, Where, did_you_mean
 from fluxion_flow.policy.fields import FieldError, choice, duration, optional, read_fields, readers, reads, shown
@@ -285,13 +285,24 @@ def _overridden_by_file(
         for p in found
     ]
     return read_config(
-        given,
+        _with_values(given) if isinstance(given, Mapping) else given,
         lambda key: Where.at(f"{origin}: {key}"),
         problems,
         base=config,
         check_sink=check_sink,
         whole=Where.at(origin),
     )
+
+
+def _with_values(given: Mapping[Any, Any]) -> dict[Any, Any]:
+    """The settings with the values of their references, without those that have none; policies are read with theirs."""
+    found = {}
+    for key, value in given.items():
+        try:
+            found[key] = value if key == "on_error" else resolve(value)
+        except UnresolvedReference:
+            continue
+    return found
 
 
 _POLICY_VARIABLES = {

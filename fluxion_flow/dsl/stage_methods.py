@@ -36,9 +36,29 @@ class StageMethods(ABC):
         """Another name of :meth:`set`. MongoDB: $addFields."""
         return self.stage("$addFields", _with_fields(spec, fields), name=name, on_error=on_error)
 
+    def bucket(self: B, spec: Any, *, name: str | None = None, on_error: Any = None) -> B:
+        """Group documents into the ranges between ``boundaries``. MongoDB: $bucket."""
+        return self.stage("$bucket", spec, name=name, on_error=on_error)
+
+    def bucket_auto(self: B, spec: Any, *, name: str | None = None, on_error: Any = None) -> B:
+        """Group documents into a number of ranges that hold about equally many. MongoDB: $bucketAuto."""
+        return self.stage("$bucketAuto", spec, name=name, on_error=on_error)
+
     def count(self: B, spec: Any, *, name: str | None = None, on_error: Any = None) -> B:
         """How many documents there are, in the field ``spec``; nothing when there are none. MongoDB: $count."""
         return self.stage("$count", spec, name=name, on_error=on_error)
+
+    def densify(self: B, spec: Any, *, name: str | None = None, on_error: Any = None) -> B:
+        """Add documents where a sequence of dates or numbers has gaps. MongoDB: $densify."""
+        return self.stage("$densify", spec, name=name, on_error=on_error)
+
+    def facet(self: B, spec: Any, *, name: str | None = None, on_error: Any = None) -> B:
+        """Run several lists of stages over the same documents, each into a field of one document. MongoDB: $facet."""
+        return self.stage("$facet", spec, name=name, on_error=on_error)
+
+    def fill(self: B, spec: Any, *, name: str | None = None, on_error: Any = None) -> B:
+        """Give null and missing fields a value: a constant, the last one, or one in between. MongoDB: $fill."""
+        return self.stage("$fill", spec, name=name, on_error=on_error)
 
     def group(self: B, spec: Any, *, name: str | None = None, on_error: Any = None) -> B:
         """One document for every value of ``_id``, with accumulators over those that have it. MongoDB: $group."""
@@ -69,6 +89,10 @@ class StageMethods(ABC):
     ) -> B:
         """Add fields, or give them new values: a mapping, keywords, or both. MongoDB: $set."""
         return self.stage("$set", _with_fields(spec, fields), name=name, on_error=on_error)
+
+    def set_window_fields(self: B, spec: Any, *, name: str | None = None, on_error: Any = None) -> B:
+        """Add fields computed over a window of neighbouring documents. MongoDB: $setWindowFields."""
+        return self.stage("$setWindowFields", spec, name=name, on_error=on_error)
 
     def skip(self: B, spec: Any, *, name: str | None = None, on_error: Any = None) -> B:
         """All but the first ``spec`` documents, in source order. MongoDB: $skip."""

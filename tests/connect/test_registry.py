@@ -67,7 +67,7 @@ def test_objects_are_taken_as_they_are() -> None:
     [
         ("files", ["source: must be a mapping with a type, got str; write {type: files, ...}"]),
         ({}, ["source.type: required; installed: files, memory, stdio"]),
-        ({"type": 5}, ["source.type: must be the name of a connector, got int"]),
+        ({"type": 5}, ["source.type: must be the name of a connector, not a int"]),
         ({"type": "filse"}, ["source.type: unknown connector 'filse'; did you mean 'files'?"]),
         ({"type": "zzz"}, ["source.type: unknown connector 'zzz'; installed: files, memory, stdio"]),
         (

@@ -3,8 +3,8 @@
 import os
 
 import pytest
-
 from fluxion_connectors.memory import MemorySink, MemorySource
+
 from fluxion_flow.connect import registry
 from fluxion_flow.connect.options import Option
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import linecache
+import warnings
 from collections.abc import Callable
 from types import TracebackType
 from typing import Any
@@ -31,7 +32,9 @@ def build(name: str, signature: str, e: Emitter) -> Callable[..., Any]:
     lines += [f"def {name}({signature}):", *e.lines]
     origins += [Where(), *e.origins]
     source = "\n".join(lines) + "\n"
-    code = compile(source, filename, "exec")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", SyntaxWarning)  # a guard of a literal, such as `1 is None`, is no mistake here
+        code = compile(source, filename, "exec")
     _ORIGINS[filename] = origins
     linecache.cache[filename] = (len(source), None, source.splitlines(keepends=True), filename)
     exec(code, e.namespace)  # noqa: S102 - the source is ours, made from a checked definition

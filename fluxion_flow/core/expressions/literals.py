@@ -144,7 +144,7 @@ class _Arguments:
                     try:
                         self.checks[name](node.value)
                     except EvaluationError as error:
-                        parser.problems.add(node.where, str(error))
+                        parser.problems.add(node.where, str(error).removeprefix(f"{self.entry.name} "))
 
 
 def checked_operator(

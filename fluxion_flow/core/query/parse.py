@@ -24,7 +24,7 @@ _NOT_HERE = {
     "$text": "use $regex on the field",
     **dict.fromkeys(
         ("$near", "$nearSphere", "$geoWithin", "$geoIntersects", "$within"),
-        "compare coordinates with $gte and $lte, or compute the distance in an expression under $expr",
+        "compare coordinates with $gte and $lte, or compute the distance under $expr",
     ),
 }
 """Operators of MongoDB that need an index or a server, with what to do instead."""

@@ -124,6 +124,10 @@ class Group(Keyed):
         return parts
 
     @property
+    def ordered(self) -> bool:
+        return any(f.accumulator.ordered for f in self.fields)
+
+    @property
     def fingerprint(self) -> dict[str, Any]:
         return {"stage": "$group", "_id": self.key_spec, "fields": {f.name: f.spec for f in self.fields}}
 

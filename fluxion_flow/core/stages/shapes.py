@@ -86,6 +86,11 @@ class Keyed(Stage):
 
     @property
     @abstractmethod
+    def ordered(self) -> bool:
+        """Whether a result depends on the order of the documents (``$push``, ``$first`` and their like)."""
+
+    @property
+    @abstractmethod
     def fingerprint(self) -> dict[str, Any]:
         """Plain data that says what a stored state means; another fingerprint, another meaning."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +24,16 @@ def in_order(documents: list[Document], fields: SortFields) -> list[Document]:
     for path, direction in reversed(fields):
         down = direction < 0
         ordered.sort(key=lambda d, p=path, down=down: field_sort_key(path_in(d, p), down), reverse=down)  # type: ignore[misc]
+    return ordered
+
+
+def order_of(documents: Sequence[Document], members: Sequence[int], fields: SortFields) -> list[int]:
+    """The positions ``members`` of documents sorted by ``fields``; equal ones keep their order."""
+    ordered = list(members)
+    for path, direction in reversed(fields):
+        down = direction < 0
+        keys = {i: field_sort_key(path_in(documents[i], path), down) for i in ordered}
+        ordered.sort(key=keys.__getitem__, reverse=down)
     return ordered
 
 

@@ -5,7 +5,7 @@ One file a family; importing this package registers all of them. Accumulators wo
 """
 
 from . import change, correlation, filling, neighbours, ranks, scaling, smoothing
-from .accumulate import over_frames
+from .accumulate import RowError, over_frames
 from .frames import Frames, Window, frames_of, parse_window
 from .registry import WINDOW_FUNCTIONS, Partition, WindowFunction, build_window_function, window_function
 
@@ -13,6 +13,7 @@ __all__ = [
     "WINDOW_FUNCTIONS",
     "Frames",
     "Partition",
+    "RowError",
     "Window",
     "WindowFunction",
     "build_window_function",

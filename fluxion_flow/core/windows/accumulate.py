@@ -26,10 +26,19 @@ from ..ordering import representation, sort_key
 from ..values import MISSING
 
 
+class RowError(Exception):
+    """The document at ``row`` of a partition cannot be taken; ``cause`` says why."""
+
+    def __init__(self, row: int, cause: FluxionError) -> None:
+        self.row = row
+        self.cause = cause
+        super().__init__(str(cause))
+
+
 def over_frames(accumulator: Accumulator, values: Sequence[Any], starts: Sequence[int], ends: Sequence[int]) -> list[Any]:
     """The accumulator's result over ``values[start:end]`` for every frame; frames move forwards only.
 
-    Raises :class:`~fluxion_flow.core.windows.registry.RowError` for a value that the accumulator cannot take.
+    Raises :class:`RowError` for a value that the accumulator cannot take.
     """
     if not starts:
         return []
@@ -59,8 +68,6 @@ def _added(accumulator: Accumulator, state: Any, values: Sequence[Any], start: i
         for row in range(start, end):
             state = add(state, values[row])
     except FluxionError as error:
-        from .registry import RowError
-
         raise RowError(row, error) from error
     return state
 

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from ...errors import Problems, Where, did_you_mean
 from ..date_units import UNITS, add_units
-from ..values import MISSING, EvaluationError, is_number, type_name
+from ..values import EvaluationError, is_number, type_name
 
 Bound = Any
 """``None`` for unbounded, ``"current"``, or a number."""
@@ -198,7 +198,3 @@ def _moved(value: Any, bound: Bound, unit: str | None) -> Any:
         return Decimal(value) + Decimal(bound)
     return value + bound
 
-
-def sort_value(value: Any) -> Any:
-    """What a document holds in the field sorted by, null for nothing."""
-    return None if value is MISSING else value

@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar, Literal, NoReturn, TypeVar
 
-from ...errors import FluxionError, Where, did_you_mean
+from ...errors import Where, did_you_mean
 from ..accumulators import ACCUMULATORS, build_accumulator
 from ..expressions.nodes import Node
 from ..expressions.parse import Parser
 from ..expressions.paths import path_in
 from ..ordering import field_sort_key
 from ..values import MISSING, EvaluationError
-from .accumulate import over_frames
+from .accumulate import RowError, over_frames
 from .frames import WHOLE, Frames, Window, frames_of, parse_window
 
 SortFields = Sequence[tuple[tuple[str, ...], int]]
@@ -23,15 +23,6 @@ SortFields = Sequence[tuple[tuple[str, ...], int]]
 
 Example = tuple[list[dict[str, Any]], dict[str, Any], list[dict[str, Any]]]
 """Documents, the stage's specification, and the documents that come out."""
-
-
-class RowError(Exception):
-    """A window function cannot take the document at ``row`` of its partition."""
-
-    def __init__(self, row: int, cause: FluxionError) -> None:
-        self.row = row
-        self.cause = cause
-        super().__init__(str(cause))
 
 
 class Partition:

@@ -1,4 +1,4 @@
-"""The node of an operator that looks at its own definition: constants are settled, the rest is evaluated and passed on."""
+"""The node of an operator that reads its own definition and then calls a plain function with what it evaluated."""
 
 from __future__ import annotations
 

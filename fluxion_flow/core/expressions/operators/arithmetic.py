@@ -113,6 +113,7 @@ def add(*terms: Any) -> Any:
     and for two dates. MongoDB: $add.
     """
     total: Any = 0
+    first = True
     date: datetime.datetime | None = None
     nothing = False
     for term in terms:
@@ -126,7 +127,8 @@ def add(*terms: Any) -> Any:
             raise EvaluationError(f"$add takes numbers and dates, got {type_name(term)}")
         else:
             x, y = _pair(total, term)
-            total = DECIMAL128.add(x, y) if x.__class__ is Decimal else x + y
+            total = term if first else DECIMAL128.add(x, y) if x.__class__ is Decimal else x + y
+            first = False
             if total.__class__ is int:
                 total = int64(total)
     if nothing:
@@ -271,7 +273,11 @@ def _mod(e: Emitter, atoms: list[Atom]) -> Atom | None:
 @operator(
     "$abs",
     returns=kinds.NUMBER | kinds.NULL,
-    examples=[({"a": -3}, {"$abs": "$a"}, 3), ({"a": "3"}, {"$abs": "$a"}, EvaluationError), ({}, {"$abs": "$a"}, None)],
+    examples=[
+        ({"a": -3}, {"$abs": "$a"}, 3),
+        ({"a": "3"}, {"$abs": "$a"}, EvaluationError),
+        ({}, {"$abs": "$a"}, None),
+    ],
 )
 def abs_(number: Any) -> Any:
     """The absolute value.

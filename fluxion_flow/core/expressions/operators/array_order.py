@@ -30,7 +30,7 @@ def _count(name: str, n: Any) -> int:
         ({}, {"$firstN": {"input": "$a", "n": 2}}, EvaluationError),
     ],
 )
-def first_n(*, input: Any, n: Any) -> list[Any]:  # noqa: A002
+def first_n(*, input: Any, n: Any) -> list[Any]:
     """The first ``n`` items of an array, or all when it has fewer.
 
     Raises for anything that is not an array, null and missing too, and for an ``n`` that is not a whole number of at
@@ -48,7 +48,7 @@ def first_n(*, input: Any, n: Any) -> list[Any]:  # noqa: A002
         ({"a": [1]}, {"$lastN": {"input": "$a", "n": 0}}, EvaluationError),
     ],
 )
-def last_n(*, input: Any, n: Any) -> list[Any]:  # noqa: A002
+def last_n(*, input: Any, n: Any) -> list[Any]:
     """The last ``n`` items of an array, or all when it has fewer.
 
     Raises for anything that is not an array, null and missing too, and for an ``n`` that is not a whole number of at
@@ -66,7 +66,7 @@ def last_n(*, input: Any, n: Any) -> list[Any]:  # noqa: A002
         ({"a": 3}, {"$maxN": {"input": "$a", "n": 2}}, EvaluationError),
     ],
 )
-def max_n(*, input: Any, n: Any) -> list[Any]:  # noqa: A002
+def max_n(*, input: Any, n: Any) -> list[Any]:
     """The ``n`` largest items of an array, largest first; nulls are left out.
 
     Raises for anything that is not an array, null and missing too, and for an ``n`` that is not a whole number of at
@@ -85,7 +85,7 @@ def max_n(*, input: Any, n: Any) -> list[Any]:  # noqa: A002
         ({"a": 3}, {"$minN": {"input": "$a", "n": 2}}, EvaluationError),
     ],
 )
-def min_n(*, input: Any, n: Any) -> list[Any]:  # noqa: A002
+def min_n(*, input: Any, n: Any) -> list[Any]:
     """The ``n`` smallest items of an array, smallest first; nulls are left out.
 
     Raises for anything that is not an array, null and missing too, and for an ``n`` that is not a whole number of at
@@ -161,7 +161,7 @@ def _by_fields(keys: list[tuple[tuple[str, ...], bool]]) -> Callable[[Any], Any]
             return None
         items = list(an_array("$sortArray", array, "an array as its input"))
         for path, descending in reversed(keys):
-            items.sort(key=lambda item: field_sort_key(path_in(item, path), descending), reverse=descending)  # noqa: B023
+            items.sort(key=lambda item: field_sort_key(path_in(item, path), descending), reverse=descending)
         return items
 
     return sort

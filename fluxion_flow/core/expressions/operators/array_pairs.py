@@ -1,4 +1,4 @@
-"""Arrays side by side, and as pairs of names and values: $zip, $arrayToObject, $objectToArray (MongoDB: array, object)."""
+"""Arrays side by side, and as pairs of names and values: $zip, $arrayToObject, $objectToArray (MongoDB: the same)."""
 
 from __future__ import annotations
 

@@ -80,8 +80,11 @@ def _equality(function: Callable[..., Any], same: str, other: str) -> Callable[[
                 return e.assign(f"{x.code} {other} {y.code}", kinds.BOOL)
             if y.code.startswith(("'", '"')):
                 return e.assign(f"{x.code} {same} {y.code}", kinds.BOOL)
-            if _literal_number(y.code) and y.code not in ("0", "1", "0.0", "1.0"):
-                return e.assign(f"{x.code} {same} {y.code}", kinds.BOOL)
+            if _literal_number(y.code):
+                joined = "and" if same == "==" else "or"
+                not_bool = f"{x.code}.__class__ {'is not' if same == '==' else 'is'} bool"
+                guard = f" {joined} {not_bool}" if y.code in ("0", "1", "0.0", "1.0") and not _literal_number(x.code) else ""
+                return e.assign(f"({x.code} {same} {y.code}{guard})", kinds.BOOL)
         slow = f"{e.bind(function, function.__name__)}({a.code}, {b.code})"
         scalars = e.bind(_SAME_CLASS, "scalars")
         guard = f"{a.code}.__class__ is {b.code}.__class__ and {a.code}.__class__ in {scalars} and {a.code} == {a.code}"

@@ -21,7 +21,7 @@ from ...values import INT64_MAX, INT64_MIN, EvaluationError, is_nullish, is_numb
 from ...zones import UTC, Zone, time_zone
 from .. import kinds
 from ..emit import Atom, Emitter
-from ..literals import checked_operator
+from ..literals import Check, checked_operator
 
 _NEW_YEAR = datetime.datetime(2024, 1, 31, 12, 30, tzinfo=datetime.timezone.utc)
 _LATER = datetime.datetime(2024, 3, 1, 1, 0, tzinfo=datetime.timezone.utc)
@@ -74,16 +74,13 @@ def _move(operator: str, sign: int, start: Any, unit: Any, amount: Any, timezone
     return add_units(moment, unit, sign * whole_number(operator, "amount", amount), time_zone(timezone))
 
 
-_MOVE_CHECKS = {
-    "unit": unit_of_time,
-    "timezone": time_zone,
-    "amount": lambda value: whole_number("it", "amount", value),
-}
+def _whole(operator: str, name: str) -> Check:
+    return lambda value: whole_number(operator, name, value)
 
 
 @checked_operator(
     "$dateAdd",
-    checks=_MOVE_CHECKS,
+    checks={"unit": unit_of_time, "timezone": time_zone, "amount": _whole("$dateAdd", "amount")},
     returns=kinds.DATE | kinds.NULL,
     examples=[
         (
@@ -107,7 +104,7 @@ def date_add(*, start_date: Any, unit: Any, amount: Any, timezone: Any = "UTC") 
 
 @checked_operator(
     "$dateSubtract",
-    checks=_MOVE_CHECKS,
+    checks={"unit": unit_of_time, "timezone": time_zone, "amount": _whole("$dateSubtract", "amount")},
     returns=kinds.DATE | kinds.NULL,
     examples=[
         (
@@ -205,11 +202,7 @@ def _date_diff(e: Emitter, atoms: Mapping[str, Atom], literals: Mapping[str, Any
 
 @checked_operator(
     "$dateTrunc",
-    checks={
-        "unit": unit_of_time,
-        "timezone": time_zone,
-        "binSize": lambda value: whole_number("it", "binSize", value),
-    },
+    checks={"unit": unit_of_time, "timezone": time_zone, "binSize": _whole("$dateTrunc", "binSize")},
     returns=kinds.DATE | kinds.NULL,
     examples=[
         (

@@ -7,7 +7,7 @@ that the same record meets the same chance whenever it is read again.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,7 +47,7 @@ class Chance(Node):
 @form("$rand", arity="{}")
 def rand(spec: Any, where: Where, parser: Parser) -> Node:
     """A random number, at least 0 and below 1; a replayed record meets the same one. MongoDB: $rand."""
-    if (isinstance(spec, Mapping) or isinstance(spec, (list, tuple))) and not spec:
+    if isinstance(spec, (Mapping, list, tuple)) and not spec:
         return Chance(where)
     parser.problems.add(where, "takes no argument", "write {$rand: {}}")
     return Const(where, None)

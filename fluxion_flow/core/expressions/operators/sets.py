@@ -13,10 +13,23 @@ from ...values import is_nullish, truthy
 from .. import kinds
 from ..registry import operator
 from .arrays import an_array
+from .uniform import keys_of_themselves
 
 
 def _keys(name: str, array: Any) -> set[Any]:
-    return set(map(canonical, an_array(name, array, "arrays")))
+    an_array(name, array, "arrays")
+    return set(array) if keys_of_themselves(array) else set(map(canonical, array))
+
+
+def _items_by_key(array: list[Any]) -> dict[Any, Any]:
+    """The items by their keys, the first of equal ones."""
+    if keys_of_themselves(array):
+        unique = dict.fromkeys(array)
+        return dict(zip(unique, unique))  # noqa: B905
+    result: dict[Any, Any] = {}
+    for item in array:
+        result.setdefault(canonical(item), item)
+    return result
 
 
 @operator(
@@ -36,8 +49,9 @@ def set_union(*arrays: Any) -> Any:
     for array in arrays:
         if is_nullish(array):
             return None
-        for item in an_array("$setUnion", array, "arrays"):
-            result.setdefault(canonical(item), item)
+        items = _items_by_key(an_array("$setUnion", array, "arrays"))
+        for key in items.keys() - result.keys() if result and len(items) > len(result) else ():
+            pass
     return list(result.values())
 
 
@@ -61,11 +75,9 @@ def set_intersection(*arrays: Any) -> Any:
             return None
         an_array("$setIntersection", array, "arrays")
         if result is None:
-            result = {}
-            for item in array:
-                result.setdefault(canonical(item), item)
+            result = _items_by_key(array)
         else:
-            keys = set(map(canonical, array))
+            keys = _keys("$setIntersection", array)
             result = {key: item for key, item in result.items() if key in keys}
     return list((result or {}).values())
 
@@ -85,15 +97,9 @@ def set_difference(minuend: Any, subtrahend: Any) -> Any:
     """
     if is_nullish(minuend) or is_nullish(subtrahend):
         return None
-    an_array("$setDifference", minuend, "arrays")
-    seen = _keys("$setDifference", subtrahend)
-    result = []
-    for item in minuend:
-        key = canonical(item)
-        if key not in seen:
-            seen.add(key)
-            result.append(item)
-    return result
+    items = _items_by_key(an_array("$setDifference", minuend, "arrays"))
+    others = _keys("$setDifference", subtrahend)
+    return [item for key, item in items.items() if key not in others]
 
 
 @operator(
@@ -143,7 +149,8 @@ def all_elements_true(array: Any) -> bool:
 
     Raises for anything that is not an array, null and missing too. MongoDB: $allElementsTrue.
     """
-    return all(map(truthy, an_array("$allElementsTrue", array)))
+    an_array("$allElementsTrue", array)
+    return all(array) or all(map(truthy, array))  # what is true to Python is true to MongoDB
 
 
 @operator(
@@ -156,4 +163,5 @@ def any_element_true(array: Any) -> bool:
 
     Raises for anything that is not an array, null and missing too. MongoDB: $anyElementTrue.
     """
-    return any(map(truthy, an_array("$anyElementTrue", array)))
+    an_array("$anyElementTrue", array)
+    return any(array) or any(map(truthy, array))  # what is true to Python is true to MongoDB

@@ -219,6 +219,6 @@ def to_uuid(value: Any) -> Any:
 
 @form("$toObjectId", arity="expression")
 def to_object_id(spec: Any, where: Where, parser: Parser) -> Node:
-    """Not supported: documents hold no ObjectId; its 24 hexadecimal digits are kept as a string. MongoDB: $toObjectId."""
+    """Not supported: documents hold no ObjectId, keep its 24 hexadecimal digits as a string. MongoDB: $toObjectId."""
     parser.problems.add(where, "documents hold no ObjectId", "keep its 24 hexadecimal digits as a string")
     return Const(where, None)

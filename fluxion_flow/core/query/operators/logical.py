@@ -59,7 +59,7 @@ def not_(spec: Any, where: Where, parser: Parser) -> Condition:
     """The opposite of a condition; also true of an absent field that the condition does not find. MongoDB: $not."""
     if not is_operators(spec) and not isinstance(spec, re.Pattern):
         hint = "use $ne to compare with a value"
-        parser.problems.add(where, f"takes an object of operators or a regular expression, got {shown(spec)}", hint)
+        parser.problems.add(where, f"takes operators or a regular expression, got {shown(spec)}", hint)
         return Never(where)
     return Not(where, Every(where, conditions_of(spec, where, parser)))
 

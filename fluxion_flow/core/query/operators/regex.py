@@ -47,16 +47,14 @@ class Regex(Condition):
     ],
 )
 def regex(spec: Mapping[str, Any], where: Where, parser: Parser) -> Condition:
-    """A string in which a regular expression is found. ``$options``: i, m, s, x (and u, which changes nothing).
+    """A string in which a regular expression is found. ``$options``: i ignores case, m makes ``^`` and
+    ``$`` match at lines, s lets a dot match newlines, x allows spaces and comments (u changes nothing).
 
     A text is read as Perl's kind of expression, a compiled one (``re.compile``) as Python's. MongoDB: $regex.
     """
     pattern, options = spec["$regex"], spec.get("$options", "")
     if not isinstance(options, str) or set(options) - set(OPTIONS):
-        hint = "i ignores case, m is for lines, s lets a dot match newlines, x allows spaces and comments"
-        parser.problems.add(
-            where / "$options", f"takes some of the letters {', '.join(OPTIONS)}, got {shown(options)}", hint
-        )
+        parser.problems.add(where / "$options", f"takes some of the letters {', '.join(OPTIONS)}, got {shown(options)}")
         return Never(where)
     if isinstance(pattern, re.Pattern):
         if isinstance(pattern.pattern, bytes):

@@ -1,0 +1,289 @@
+"""A plan for people: what runs where, what holds state, what happens to failures, what is guaranteed.
+
+:func:`explain` gives an :class:`Explanation`, which is plain data; :mod:`~fluxion_flow.compiler.explain_text` and
+:mod:`~fluxion_flow.compiler.explain_mermaid` draw it. No value of a secret is in it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from bytewax.dataflow import Dataflow
+
+from ..connect.encoding import to_extended
+from ..connect.registry import ConnectorUnavailable, Kind, find_connector
+from ..connect.secrets import Reference, redact, to_data
+from ..connect.spi import StreamingSink
+from ..dsl.model import SinkSpec, SourceSpec
+from ..policy.fields import readers
+from ..policy.model import Retry, StreamingErrorPolicy
+from .guarantee import DeadLetterSink, Guarantee, dead_letter_sinks, guarantee, letter_title, policies_of
+from .plan import FusedStep, KeyedStep, Plan, Step, WholeStep
+
+PLAN = "_fluxion_plan"
+"""The attribute of a compiled dataflow that holds its :class:`Plan`."""
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """A source or a sink: what it is called, its connector, and its options as far as they may be shown.
+
+    ``dead_letters`` is the name of the dead-letter sink that its failures go to, or empty.
+    """
+
+    name: str
+    connector: str
+    options: Mapping[str, Any]
+    facts: tuple[str, ...]
+    on_error: str
+    when: Any = None
+    dead_letters: str = ""
+
+
+@dataclass(frozen=True)
+class StepView:
+    """An operator of the dataflow. ``kind``: ``fused``, ``keyed`` or ``whole``.
+
+    ``stages`` are places in the definition; ``on_error`` holds one policy for each of the stages of a fused step,
+    ``dead_letters`` the names of the dead-letter sinks that their failures go to; ``state`` is the step id that the
+    state is found under.
+    """
+
+    id: str
+    kind: str
+    stages: tuple[str, ...]
+    facts: tuple[str, ...]
+    on_error: tuple[str, ...] = ()
+    state: str | None = None
+    dead_letters: tuple[str, ...] = ()
+    code: str = ""
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Everything there is to say of a pipeline before it runs. ``on_error``: the policy that most of its steps have."""
+
+    name: str
+    source: Endpoint
+    steps: tuple[StepView, ...]
+    sinks: tuple[Endpoint, ...]
+    dead_letters: tuple[Endpoint, ...]
+    on_error: str
+    guarantee: Guarantee
+    settings: Mapping[str, Any]
+    warnings: tuple[str, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """As data that JSON can hold."""
+        found: dict[str, Any] = _plain(dataclasses.asdict(self))
+        return found
+
+
+def plan_of(flow: Dataflow) -> Plan | None:
+    """The plan that a dataflow was lowered from; ``None`` for one that was made by hand."""
+    found = getattr(flow, PLAN, None)
+    return found if isinstance(found, Plan) else None
+
+
+def explain(plan: Plan, *, code: bool = False) -> Explanation:
+    """Explain a plan without problems. ``code``: with the generated source of the fused steps.
+
+    Opens no file and no socket. Raises :class:`~fluxion_flow.errors.PipelineError` for a plan with problems.
+    """
+    plan.problems.raise_if_any()
+    definition = plan.definition
+    settings = {name: getattr(definition.config, name) for name in readers(type(definition.config))}
+    letters = dead_letter_sinks(plan)
+    return Explanation(
+        name=definition.name,
+        source=_source(plan, letters),
+        steps=tuple(_step(step, letters, code) for step in plan.steps),
+        sinks=tuple(_sink(plan, i, letters) for i in range(len(plan.sinks))),
+        dead_letters=tuple(map(_dead_letters, letters)),
+        on_error=Counter(policy_text(p) for step, p in policies_of(plan) if step != "source").most_common(1)[0][0],
+        guarantee=guarantee(plan),
+        settings={**settings, "emit": plan.emit},
+        warnings=tuple(_warnings(plan)),
+    )
+
+
+def _source(plan: Plan, letters: Sequence[DeadLetterSink]) -> Endpoint:
+    spec, policy = plan.definition.source, plan.source_policy
+    return Endpoint(
+        spec.title,
+        plan.source_type,
+        _shown(spec, "source"),
+        ("completes" if plan.bounded else "never completes",),
+        policy_text(policy, "what cannot be decoded"),
+        dead_letters=_name_of(policy, letters),
+    )
+
+
+def _sink(plan: Plan, index: int, letters: Sequence[DeadLetterSink]) -> Endpoint:
+    sink, spec = plan.sinks[index], plan.definition.sinks[index]
+    return Endpoint(
+        sink.name,
+        sink.connector,
+        _shown(spec, "sink"),
+        _writers(sink.sink),
+        policy_text(sink.policy),
+        None if spec.when is None else _masked(to_data(to_extended(spec.when))),
+        _name_of(sink.policy, letters),
+    )
+
+
+def _name_of(policy: StreamingErrorPolicy, letters: Sequence[DeadLetterSink]) -> str:
+    """The name of the sink that a policy's dead letters go to; empty when it makes none."""
+    if policy.action != "dead_letter":
+        return ""
+    spec = policy.dead_letter_sink
+    return next(known.name for known in letters if known.spec is spec or known.spec == spec)
+
+
+def _writers(sink: Any) -> tuple[str, ...]:
+    if not isinstance(sink, StreamingSink):
+        return ("a Bytewax sink, one document an item",)
+    return ("one writer for all workers" if sink.single_writer else "one writer for each worker",)
+
+
+def _dead_letters(letters: DeadLetterSink) -> Endpoint:
+    title = letter_title(letters.spec)
+    shown = _visible(letters.spec, title, "sink") if isinstance(letters.spec, Mapping) else {}
+    return Endpoint(letters.name, title, shown, _writers(letters.sink), policy_text(StreamingErrorPolicy()))
+
+
+def _step(step: Step, letters: Sequence[DeadLetterSink], code: bool) -> StepView:
+    if isinstance(step, FusedStep):
+        facts = ["one function over a batch, on every worker"]
+        if step.program.combine is not None:
+            facts.append(f"{step.program.combine.name} combines within the batch")
+        return StepView(
+            step.id,
+            "fused",
+            step.names,
+            tuple(facts),
+            tuple(map(policy_text, step.policies)),
+            dead_letters=tuple(dict.fromkeys(name for p in step.policies if (name := _name_of(p, letters)))),
+            code=redact(step.program.source()) if code else "",
+        )
+    if isinstance(step, KeyedStep):
+        sends = "sends every document once, at completion"
+        if step.emit == "update":
+            sends = "sends each changed document after every batch"
+        parts = f"{step.partitions} partition{'s' if step.partitions > 1 else ''}"
+        return StepView(step.id, "keyed", (str(step.stage.where),), (f"state by key in {parts}", sends), state=step.id)
+    facts = ["gathers every document on one worker, in source order, until the source completes"]
+    return StepView(step.id, "whole", tuple(str(stage.where) for stage in step.stages), tuple(facts), state=step.id)
+
+
+# -- what may be shown ---------------------------------------------------------------------------------------------
+
+
+def _shown(spec: SourceSpec | SinkSpec, kind: Kind) -> dict[str, Any]:
+    options: dict[str, Any] = {} if spec.connection_ref is None else {"connection_ref": spec.connection_ref}
+    if spec.object is not None or spec.type is None:
+        return options
+    return options | _visible(spec.options, spec.type, kind)
+
+
+def _visible(options: Mapping[str, Any], connector: str, kind: Kind) -> dict[str, Any]:
+    """The options that are one value and no secret; references as they were written."""
+    try:
+        declared = find_connector(connector).options(kind)
+    except ConnectorUnavailable:
+        return {}
+    secret = {name for option in declared if option.secret for name in (option.name, option.camel_name)}
+    known = {name for option in declared for name in (option.name, option.camel_name)} - secret
+    simple = (str, int, float, bool, Reference)
+    return {k: _masked(to_data(v)) for k, v in options.items() if k in known and isinstance(v, simple)}
+
+
+def _masked(value: Any) -> Any:
+    if isinstance(value, str):
+        return redact(value)
+    if isinstance(value, Mapping):
+        return {key: _masked(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_masked(item) for item in value]
+    return value
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    return value if value is None or isinstance(value, (bool, int, float, str)) else redact(str(value))
+
+
+# -- policies in words ---------------------------------------------------------------------------------------------
+
+
+def policy_text(policy: StreamingErrorPolicy, what: str = "") -> str:
+    """A policy in a few words: ``up to 5 attempts, then ends the run``. ``what`` is what it gives up."""
+    what = what or ("the failing document" if policy.granularity == "document" else "the whole batch")
+    action = {
+        "fail": "ends the run",
+        "skip": f"skips {what}",
+        "dead_letter": f"sends {what} to the dead letters ({letter_title(policy.dead_letter_sink)})",
+    }[policy.action]
+    parts = [action if policy.retries is None else _retried(policy.retries, action)]
+    if policy.breaker is not None:
+        name = f" {policy.breaker.name!r}" if policy.breaker.name else ""
+        parts.append(f"behind circuit breaker{name}")
+    if policy.budget is not None and policy.action != "fail":
+        parts.append(f"ends the run when {policy.budget} fail")
+    return "; ".join(parts)
+
+
+def _retried(retries: Retry, action: str) -> str:
+    if retries.max_attempts is None:
+        picky = retries.retry_on or retries.ignore
+        return "retries for as long as it takes" + (f"; what it does not retry {action}" if picky else "")
+    return f"up to {retries.max_attempts} attempts, then {action}"
+
+
+# -- warnings ------------------------------------------------------------------------------------------------------
+
+
+def _warnings(plan: Plan) -> Iterable[str]:
+    yield from _unnamed(plan)
+    for step in plan.steps:
+        if isinstance(step, KeyedStep) and not plan.bounded:
+            yield f"{step.id}: its state grows with every new key; nothing is ever forgotten"
+        elif isinstance(step, WholeStep):
+            yield f"{step.id}: all its documents are held in the memory of one worker"
+    size = plan.definition.config.batch_size
+    whole = [step for step, p in policies_of(plan) if _gives_up_batches(step, p)]
+    if whole and size > 1:
+        steps = whole[0] if len(whole) == 1 else f"{whole[0]} and {len(whole) - 1} more"
+        yield (
+            f"{steps}: one failing document takes its whole batch with it, up to {size} documents; "
+            "set granularity: document"
+        )
+    endless = [step for step, p in policies_of(plan) if p.action == "skip" and p.budget is None]
+    if endless:
+        steps = endless[0] if len(endless) == 1 else f"{endless[0]} and {len(endless) - 1} more"
+        yield f"{steps}: skips without limit; set a budget"
+
+
+def _gives_up_batches(step: str, policy: StreamingErrorPolicy) -> bool:
+    return policy.action != "fail" and policy.granularity != "document" and step != "source"
+
+
+def _unnamed(plan: Plan) -> Iterable[str]:
+    """Steps whose ids depend on their order, because several of a kind have no name."""
+    named = {stage.name for stage in plan.definition.stages if stage.name}
+    for step in plan.steps:
+        base, _, number = step.id.rpartition("-")
+        if not isinstance(step, FusedStep) and number.isdigit() and base and step.id not in named:
+            yield f"{step.id}: is found by its order among the {base} stages; name the stage to keep its state"
+    own = {sink.name for sink in plan.definition.sinks if sink.name}
+    for sink in plan.sinks:
+        base, _, number = sink.name.rpartition("-")
+        if number.isdigit() and base and sink.name not in own:
+            yield f"sink {sink.name}: is found by its order among the {base} sinks; name it to keep its progress"
