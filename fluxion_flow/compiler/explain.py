@@ -104,7 +104,7 @@ def explain(plan: Plan, *, code: bool = False) -> Explanation:
         steps=tuple(_step(step, letters, code) for step in plan.steps),
         sinks=tuple(_sink(plan, i, letters) for i in range(len(plan.sinks))),
         dead_letters=tuple(map(_dead_letters, letters)),
-        on_error=Counter(policy_text(p) for step, p in policies_of(plan) if step != "source").most_common(1)[0][0],
+        on_error=_usual(plan, letters),
         guarantee=guarantee(plan),
         settings={**settings, "emit": plan.emit},
         warnings=tuple(_warnings(plan)),
@@ -118,7 +118,7 @@ def _source(plan: Plan, letters: Sequence[DeadLetterSink]) -> Endpoint:
         plan.source_type,
         _shown(spec, "source"),
         ("completes" if plan.bounded else "never completes",),
-        policy_text(policy, "what cannot be decoded"),
+        policy_text(policy, _name_of(policy, letters), "what cannot be decoded"),
         dead_letters=_name_of(policy, letters),
     )
 
@@ -130,10 +130,16 @@ def _sink(plan: Plan, index: int, letters: Sequence[DeadLetterSink]) -> Endpoint
         sink.connector,
         _shown(spec, "sink"),
         _writers(sink.sink),
-        policy_text(sink.policy),
+        policy_text(sink.policy, _name_of(sink.policy, letters)),
         None if spec.when is None else _masked(to_data(to_extended(spec.when))),
         _name_of(sink.policy, letters),
     )
+
+
+def _usual(plan: Plan, letters: Sequence[DeadLetterSink]) -> str:
+    """The policy that most stages and sinks have."""
+    texts = Counter(policy_text(p, _name_of(p, letters)) for step, p in policies_of(plan) if step != "source")
+    return texts.most_common(1)[0][0]
 
 
 def _name_of(policy: StreamingErrorPolicy, letters: Sequence[DeadLetterSink]) -> str:
@@ -166,7 +172,7 @@ def _step(step: Step, letters: Sequence[DeadLetterSink], code: bool) -> StepView
             "fused",
             step.names,
             tuple(facts),
-            tuple(map(policy_text, step.policies)),
+            tuple(policy_text(policy, _name_of(policy, letters)) for policy in step.policies),
             dead_letters=tuple(dict.fromkeys(name for p in step.policies if (name := _name_of(p, letters)))),
             code=redact(step.program.source()) if code else "",
         )
@@ -223,13 +229,16 @@ def _plain(value: Any) -> Any:
 # -- policies in words ---------------------------------------------------------------------------------------------
 
 
-def policy_text(policy: StreamingErrorPolicy, what: str = "") -> str:
-    """A policy in a few words: ``up to 5 attempts, then ends the run``. ``what`` is what it gives up."""
+def policy_text(policy: StreamingErrorPolicy, letters: str = "", what: str = "") -> str:
+    """A policy in a few words: ``up to 5 attempts, then ends the run``.
+
+    ``letters`` is the name of its dead-letter sink, ``what`` is what it gives up.
+    """
     what = what or ("the failing document" if policy.granularity == "document" else "the whole batch")
     action = {
         "fail": "ends the run",
         "skip": f"skips {what}",
-        "dead_letter": f"sends {what} to the dead letters ({letter_title(policy.dead_letter_sink)})",
+        "dead_letter": f"sends {what} to the dead letters ({letters})",
     }[policy.action]
     parts = [action if policy.retries is None else _retried(policy.retries, action)]
     if policy.breaker is not None:

@@ -22,7 +22,8 @@ def as_text(explanation: Explanation) -> str:
     flow += [(step.id, _step(step, usual)) for step in explanation.steps]
     flow += _sinks(explanation)
     for letters, level in zip(explanation.dead_letters, explanation.guarantee.dead_letters, strict=True):
-        flow.append(("dead letters", [*_endpoint(letters), level.level]))
+        heading = "dead letters" if len(explanation.dead_letters) == 1 else f"dead letters {letters.name}"
+        flow.append((heading, [*_endpoint(letters), level.level]))
     rest: list[Entry] = [
         ("on error", [usual]),
         ("guarantee", _guarantee(explanation)),

@@ -13,6 +13,7 @@ from ..connect.spi import Batch, StreamingSink, StreamingSource
 from ..core.program import Program
 from ..errors import Where
 from ..observe.listener import Listeners
+from ..observe.prometheus import default_listeners
 from ..policy.dead_letter import fingerprint
 from ..policy.model import StreamingErrorPolicy
 from ..runtime.deliver import DeliverStep, RouteStep
@@ -57,7 +58,7 @@ class _Lowering:
             flush_interval=config.flush_interval,
             seed=config.seed,
             metadata=metadata,
-            listeners=Listeners(definition.listeners),
+            listeners=Listeners((*definition.listeners, *default_listeners(config, definition.listeners))),
             drain=Drain(config.drain_timeout),
         )
         for policy in self._policies():

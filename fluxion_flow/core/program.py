@@ -126,6 +126,11 @@ class Program:
         """Whether a surprise spoils the result so far: partial results of a multiplied document cannot be undone."""
         return self.combine is not None and self._multiplies
 
+    @property
+    def accumulates(self) -> bool:
+        """Whether several batches may be combined into one partial result."""
+        return self.combine is not None and not self._must_restart
+
     def _frame(self, e: RunEmitter, speculative: bool) -> Run:
         body, origins = e.lines, e.origins
         e.lines, e.origins = [], []
@@ -169,13 +174,14 @@ class Program:
         function.multiplies = e.multiplies  # type: ignore[attr-defined]
         return function
 
-    def run(self, documents: Sequence[Document], env: Environment) -> Any:
+    def run(self, documents: Sequence[Document], env: Environment, into: dict[Any, Any] | None = None) -> Any:
         """All documents through all stages: a list, or with a combine the dict of partial results.
 
-        Raises :class:`DocumentError` for the first document that a stage cannot take; without a combine,
+        ``into``: partial results of earlier batches to go on with, where :attr:`accumulates` allows it; a failure
+        leaves it spoilt. Raises :class:`DocumentError` for the first document that a stage cannot take; without a combine,
         :meth:`resume` then goes on behind it.
         """
-        out: Any = [] if self.combine is None else {}
+        out: Any = [] if self.combine is None else {} if into is None else into
         self._batches += 1
         try_speculative = self.trusted or self._batches % PROBE_EVERY == 0
         if try_speculative and self._must_restart:

@@ -39,7 +39,7 @@ def _integer(at_least: int | None = None) -> Callable[[Any], int]:
 
     def read(value: Any) -> int:
         found = value
-        if isinstance(value, str) and re.fullmatch(r"\s*[-+]?\d+\s*", value):
+        if isinstance(value, str) and re.fullmatch(r"\s*[-+]?\d{1,18}\s*", value):
             found = int(value)
         if isinstance(found, bool) or not isinstance(found, int) or (at_least is not None and found < at_least):
             raise FieldError(f"must be {noun}, got {shown(value)}")

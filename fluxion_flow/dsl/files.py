@@ -57,6 +57,10 @@ def read_json(text: str) -> Any:
         return json.loads(text, object_pairs_hook=_without_repeated_keys)
     except json.JSONDecodeError as error:
         raise NotReadable(f"line {error.lineno}, column {error.colno}: not JSON: {_lower_first(error.msg)}") from None
+    except NotReadable:
+        raise
+    except ValueError:
+        raise NotReadable("a number in it has too many digits") from None
     except RecursionError:
         raise NotReadable("is nested too deeply") from None
 
@@ -133,7 +137,10 @@ def _read_bool(loader: _Loader, node: yaml.ScalarNode) -> bool:
 
 def _read_int(loader: _Loader, node: yaml.ScalarNode) -> int:
     text = str(loader.construct_scalar(node))
-    return int(text, {"0x": 16, "0o": 8}.get(text[:2], 10))
+    try:
+        return int(text, {"0x": 16, "0o": 8}.get(text[:2], 10))
+    except ValueError:
+        raise yaml.constructor.ConstructorError(None, None, "the number has too many digits", node.start_mark) from None
 
 
 def _read_float(loader: _Loader, node: yaml.ScalarNode) -> float:

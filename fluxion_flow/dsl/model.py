@@ -395,7 +395,7 @@ def _given(spec: SourceSpec | SinkSpec) -> Any:
 
 def _title(spec: SourceSpec | SinkSpec) -> str:
     if spec.name or spec.object is None:
-        return spec.name or spec.type or spec.connection_ref or ""
+        return str(spec.name or spec.type or spec.connection_ref or "")
     return type(spec.object).__name__
 
 

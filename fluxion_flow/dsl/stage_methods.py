@@ -52,6 +52,10 @@ class StageMethods(ABC):
         """Add documents where a sequence of dates or numbers has gaps. MongoDB: $densify."""
         return self.stage("$densify", spec, name=name, on_error=on_error)
 
+    def documents(self: B, spec: Any, *, name: str | None = None, on_error: Any = None) -> B:
+        """Start from documents that stand in the stage itself. MongoDB: $documents."""
+        return self.stage("$documents", spec, name=name, on_error=on_error)
+
     def facet(self: B, spec: Any, *, name: str | None = None, on_error: Any = None) -> B:
         """Run several lists of stages over the same documents, each into a field of one document. MongoDB: $facet."""
         return self.stage("$facet", spec, name=name, on_error=on_error)
@@ -59,6 +63,10 @@ class StageMethods(ABC):
     def fill(self: B, spec: Any, *, name: str | None = None, on_error: Any = None) -> B:
         """Give null and missing fields a value: a constant, the last one, or one in between. MongoDB: $fill."""
         return self.stage("$fill", spec, name=name, on_error=on_error)
+
+    def graph_lookup(self: B, spec: Any, *, name: str | None = None, on_error: Any = None) -> B:
+        """Follow references through a collection, and put what is reached into an array. MongoDB: $graphLookup."""
+        return self.stage("$graphLookup", spec, name=name, on_error=on_error)
 
     def group(self: B, spec: Any, *, name: str | None = None, on_error: Any = None) -> B:
         """One document for every value of ``_id``, with accumulators over those that have it. MongoDB: $group."""
@@ -68,6 +76,10 @@ class StageMethods(ABC):
         """The first ``spec`` documents, in source order. MongoDB: $limit."""
         return self.stage("$limit", spec, name=name, on_error=on_error)
 
+    def lookup(self: B, spec: Any, *, name: str | None = None, on_error: Any = None) -> B:
+        """Put the matching documents of a collection into an array. MongoDB: $lookup."""
+        return self.stage("$lookup", spec, name=name, on_error=on_error)
+
     def match(self: B, spec: Any, *, name: str | None = None, on_error: Any = None) -> B:
         """Pass on the documents that a query matches, drop the others. MongoDB: $match."""
         return self.stage("$match", spec, name=name, on_error=on_error)
@@ -76,6 +88,10 @@ class StageMethods(ABC):
         """Keep the named (``1``) and computed fields, or drop the named ones (``0``). MongoDB: $project."""
         return self.stage("$project", spec, name=name, on_error=on_error)
 
+    def redact(self: B, spec: Any, *, name: str | None = None, on_error: Any = None) -> B:
+        """Keep, prune or descend into each level of a document, as an expression says. MongoDB: $redact."""
+        return self.stage("$redact", spec, name=name, on_error=on_error)
+
     def replace_root(self: B, spec: Any, *, name: str | None = None, on_error: Any = None) -> B:
         """Put ``newRoot``, an expression that gives a document, in the document's place. MongoDB: $replaceRoot."""
         return self.stage("$replaceRoot", spec, name=name, on_error=on_error)
@@ -83,6 +99,14 @@ class StageMethods(ABC):
     def replace_with(self: B, spec: Any, *, name: str | None = None, on_error: Any = None) -> B:
         """Put an expression that gives a document in the document's place. MongoDB: $replaceWith."""
         return self.stage("$replaceWith", spec, name=name, on_error=on_error)
+
+    def sample(self: B, spec: Any, *, name: str | None = None, on_error: Any = None) -> B:
+        """A number of documents, picked at random. MongoDB: $sample."""
+        return self.stage("$sample", spec, name=name, on_error=on_error)
+
+    def sample_rate(self: B, spec: Any, *, name: str | None = None, on_error: Any = None) -> B:
+        """Pass each document on with a probability. MongoDB: $sampleRate."""
+        return self.stage("$sampleRate", spec, name=name, on_error=on_error)
 
     def set(
         self: B, spec: Mapping[str, Any] | None = None, *, name: str | None = None, on_error: Any = None, **fields: Any
@@ -106,6 +130,14 @@ class StageMethods(ABC):
         """Count the documents for every value of an expression, most frequent first. MongoDB: $sortByCount."""
         return self.stage("$sortByCount", spec, name=name, on_error=on_error)
 
+    def sub_pipeline(self: B, spec: Any, *, name: str | None = None, on_error: Any = None) -> B:
+        """Run stages that have a name, or several lists of them."""
+        return self.stage("$subPipeline", spec, name=name, on_error=on_error)
+
+    def union_with(self: B, spec: Any, *, name: str | None = None, on_error: Any = None) -> B:
+        """Add the documents of a collection, after stages of their own. MongoDB: $unionWith."""
+        return self.stage("$unionWith", spec, name=name, on_error=on_error)
+
     def unset(self: B, spec: Any, *, name: str | None = None, on_error: Any = None) -> B:
         """Take away one field, or a list of them; dotted paths too. MongoDB: $unset."""
         return self.stage("$unset", spec, name=name, on_error=on_error)
@@ -113,6 +145,10 @@ class StageMethods(ABC):
     def unwind(self: B, spec: Any, *, name: str | None = None, on_error: Any = None) -> B:
         """One document for every item of the array at ``path``. MongoDB: $unwind."""
         return self.stage("$unwind", spec, name=name, on_error=on_error)
+
+    def validate(self: B, spec: Any, *, name: str | None = None, on_error: Any = None) -> B:
+        """Let documents through that fit a schema or a query; the others fail."""
+        return self.stage("$validate", spec, name=name, on_error=on_error)
 
 
 def _with_fields(spec: Any, fields: Mapping[str, Any]) -> Any:

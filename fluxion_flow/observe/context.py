@@ -14,7 +14,8 @@ class StreamingContext:
     ``pipeline`` and ``step`` (``source``, ``stages[1].$set``, ``sink``) say where; ``worker`` is the worker's index;
     ``connector`` the type of the source or sink. ``partition`` and ``position`` are the source partition and the
     place in it of the batch at hand, ``attempt`` counts its attempts from 1. ``counters`` belongs to whoever reads the context: stages, callbacks and
-    listeners of one step share it. ``metadata`` holds what the user gave the pipeline (labels, environment).
+    listeners of one step share it. ``metadata`` holds what the user gave the pipeline (labels, environment). In ``memory`` a
+    listener may keep, under itself, what it need not find again for each call.
     """
 
     pipeline: str
@@ -26,6 +27,7 @@ class StreamingContext:
     attempt: int = 1
     counters: dict[str, int] = field(default_factory=dict)
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    memory: dict[Any, Any] = field(default_factory=dict, repr=False, compare=False)
 
     def count(self, name: str, by: int = 1) -> int:
         """Add to a counter and answer its new value."""

@@ -39,7 +39,7 @@ class GroupLogic(StatefulBatchLogic[Any, Any, Any]):
 
     def __init__(self, step: GroupStep, resume: Any) -> None:
         self._step = step
-        self._state = step.stage.state()
+        self._state = step.stage.state(ordered=step.ordered)
         self._completion = Completion()
         self._sequence = 0
         self._part = ""

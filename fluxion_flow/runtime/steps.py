@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -41,13 +42,20 @@ class StageStep:
     def __call__(self, items: list[Any]) -> list[Any]:
         worker: _StageWorker = self._worker()
         out: list[Any] = []
+        together: list[Batch] = []
         for item in items:
             if item.__class__ is tuple:
                 item = item[1]
             if item.__class__ is Batch:
-                worker.batch(item, out)
+                if together and (not self.program.accumulates or together[0].partition != item.partition):
+                    worker.batches(together, out)
+                    together = []
+                together.append(item)
             else:
+                worker.batches(together, out)
+                together = []
                 out.append(item)
+        worker.batches(together, out)
         return out
 
 
@@ -93,6 +101,32 @@ class _StageWorker:
         ]
         self._resumable = program.combine is None and all(g.by_document for g in self._guards)
         self._count = 0
+
+    def batches(self, batches: list[Batch], out: list[Any]) -> None:
+        """Run batches of one partition; where the program combines, they give one partial result."""
+        if len(batches) > 1:
+            with contextlib.suppress(DocumentError):  # a document fails: each batch by itself then
+                self._combined(batches, out)
+                return
+        for batch in batches:
+            self.batch(batch, out)
+
+    def _combined(self, batches: list[Batch], out: list[Any]) -> None:
+        started = time.perf_counter()
+        partial: dict[Any, Any] = {}
+        passed = []
+        for batch in batches:
+            env = self._environment(batch)
+            self._program.run(batch.documents, env, partial)
+            passed.append((len(batch.documents), env.changes))
+        for size, changes in passed:
+            self._tell_stages(size, changes)
+            self._settled(size)
+        size_in = sum(size for size, _ in passed)
+        size_out = self._pass_on(partial, batches[0], out)
+        seconds = time.perf_counter() - started
+        self._context.partition, self._context.position = batches[0].partition, batches[0].position
+        self._run.listeners.tell("on_batch", self._context, seconds=seconds, size_in=size_in, size_out=size_out)
 
     def batch(self, batch: Batch, out: list[Any]) -> None:
         """Run a batch; what comes of it, and dead letters, are added to ``out``."""

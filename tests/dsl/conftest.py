@@ -35,7 +35,7 @@ def broker(monkeypatch):
 
 @pytest.fixture(autouse=True)
 def clean_environment(monkeypatch):
-    for name in os.environ:
+    for name in list(os.environ):
         if name.startswith("FLUXION_"):
             monkeypatch.delenv(name)
     monkeypatch.delenv("NOT_SET_ANYWHERE", raising=False)

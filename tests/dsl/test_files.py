@@ -69,6 +69,7 @@ def test_yaml_merges_and_repeats_what_an_anchor_names():
             "line 1, column 4: not YAML: could not determine a constructor for the tag "
             "'tag:yaml.org,2002:python/object/apply:os.system'",
         ),
+        ("a: " + "9" * 5000, "line 1, column 4: not YAML: the number has too many digits"),
         ("&a [*a]", "is nested too deeply"),
         ("[" * 3000, "is nested too deeply"),
     ],
@@ -92,6 +93,7 @@ def test_yaml_that_unfolds_without_end_is_refused():
     [
         ('{"a": 1, "a": 2}', "the key 'a' stands twice in one object"),
         ('{\n  "a": }', "line 2, column 8: not JSON: expecting value"),
+        ("9" * 5000, "a number in it has too many digits"),
         ("[" * 100_000, "is nested too deeply"),
     ],
 )

@@ -37,6 +37,13 @@ class Sum(Accumulator):
         "else: {s} = {add}({s}, {v})"
     )
     zero_code = "[0]"
+    merge_fast = (
+        "if len({b}) == 1: {a}[0] += {b}[0]\n"
+        "elif len({b}) == 2 and len({a}) < 12 and {b}[1].__class__ is float:\n"
+        "    {a}[0] += {b}[0]\n"
+        "    {a}.append({b}[1])\n"
+        "else: {merge}({a}, {b})"
+    )
 
     def zero(self) -> exact.SumState:
         return [0]
@@ -109,6 +116,7 @@ class Count(Accumulator):
 
     fast = "{s} += 1"
     zero_code = "0"
+    merge_fast = "{a} += {b}"
 
     def __init__(self, step: int = 1) -> None:
         self.step = step

@@ -12,7 +12,7 @@ from typing import Any
 from ...errors import Where, did_you_mean
 from ..expressions.parse import MAX_DEPTH, Parser
 from ..expressions.registry import all_operators
-from ..values import utc
+from ..values import EvaluationError, utc
 from .condition import Condition, Every, Never
 from .predicate import Always, FieldTest, Predicate, both
 from .registry import field_operators, query_operators
@@ -136,7 +136,11 @@ def literal(spec: Any, where: Where, parser: Parser) -> Any:
     if spec is None or spec.__class__ in (str, int, float, bool):
         return spec
     if isinstance(spec, datetime.datetime):
-        return utc(spec)
+        try:
+            return utc(spec)
+        except EvaluationError as error:
+            parser.problems.add(where, str(error))
+            return None
     if isinstance(spec, (bool, int, float, str, decimal.Decimal, bytes, re.Pattern)):
         return spec
     if isinstance(spec, (Mapping, list, tuple)):

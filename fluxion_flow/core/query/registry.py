@@ -111,7 +111,7 @@ def _load() -> None:
     global _loaded
     if _loaded:
         return
-    _loaded = True
     package = importlib.import_module(_FAMILIES)
     for module in pkgutil.iter_modules(package.__path__):
         importlib.import_module(f"{_FAMILIES}.{module.name}")
+    _loaded = True

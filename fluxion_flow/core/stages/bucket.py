@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bisect
+import itertools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +15,8 @@ from ..expressions.nodes import Node
 from ..expressions.parse import Parser
 from ..ordering import canonical, sort_key
 from ..values import MISSING, EvaluationError, is_number, type_name
-from .group import Group, GroupState, group
+from .group import Group, group
+from .group_state import GroupState
 from .registry import stage
 from .shapes import Stage
 
@@ -66,24 +68,26 @@ class BucketOf(Node):
 class Bucket(Group):
     """A group whose documents come in the order of the boundaries."""
 
-    def state(self) -> BucketState:
+    def state(self, ordered: bool = False) -> BucketState:
         return BucketState(self)
 
 
 class BucketState(GroupState):
+    """A group's memory whose order is that of the buckets, however they were seen."""
+
     def __init__(self, bucket: Bucket) -> None:
-        super().__init__(bucket)
+        super().__init__(bucket.fields, bucket.key_of, bucket.merger)
         assert isinstance(bucket.key, BucketOf)
         self._places = bucket.key.buckets.order()
 
     def _in_order(self) -> list[Any]:
-        return sorted(self.entries, key=self._place)
+        return sorted(self._entries, key=self._place)
 
     def _place(self, key: Any) -> int:
-        return self._places[canonical(self.entries[key][0])]
+        return self._places[canonical(self._entries[key][0])]
 
     def order(self) -> list[tuple[str, int, int]]:
-        return [("", place, 0) for place in sorted(map(self._place, self.entries))]
+        return [("", place, 0) for place in sorted(map(self._place, self._entries))]
 
 
 def _kind(value: Any) -> str:
@@ -101,7 +105,7 @@ def _boundaries(spec: Any, where: Where, parser: Parser) -> list[Any] | None:
     if len(values) < 2:
         parser.problems.add(where, f"takes at least 2 boundaries, got {len(values)}")
         return None
-    for i, (low, high) in enumerate(zip(values, values[1:], strict=False), 1):
+    for i, (low, high) in enumerate(itertools.pairwise(values), 1):
         if _kind(low) != _kind(high):
             parser.problems.add(where / i, f"boundaries are of one type, got {type_name(low)} and {type_name(high)}")
             return None

@@ -14,7 +14,8 @@ from ..values import MISSING
 from .bucket import group_by, output_fields
 from .evaluate import Columns, failed
 from .granularity import GRANULARITIES, round_down, round_up
-from .group import Field, group
+from .group import group
+from .group_state import Field
 from .registry import stage
 from .shapes import Document, Whole
 
@@ -41,7 +42,8 @@ class BucketAuto(Whole):
     def _even(self, values: list[Any], keys: list[Any]) -> list[tuple[Any, Any, range]]:
         """Lower and upper boundary and members of every bucket; equal values stay together."""
         size, count = self._size(len(values)), len(values)
-        found, start = [], 0
+        found: list[tuple[Any, Any, range]] = []
+        start = 0
         while start < count:
             end = count if len(found) == self.buckets - 1 else min(start + size, count)
             while end < count and keys[end] == keys[end - 1]:
@@ -51,7 +53,7 @@ class BucketAuto(Whole):
         return found
 
     def _rounded(self, values: list[Any], keys: list[Any]) -> list[tuple[Any, Any, range]]:
-        """The same with boundaries of a series of preferred numbers; what falls below the upper one joins its bucket."""
+        """The same with boundaries of a series of preferred numbers; what lies below the upper one joins."""
         granularity = self.granularity or ""
         size, count = self._size(len(values)), len(values)
         found: list[tuple[Any, Any, range]] = []
@@ -122,7 +124,9 @@ def bucket_auto(spec: Any, where: Where, parser: Parser) -> BucketAuto | None:
     before = len(parser.problems.found)
     value = group_by(given["groupBy"], where / "groupBy", parser)
     count, granularity = given["buckets"], given.get("granularity")
-    whole = not isinstance(count, bool) and isinstance(count, (int, float)) and math.isfinite(count) and count == count // 1
+    whole = (
+        not isinstance(count, bool) and isinstance(count, (int, float)) and math.isfinite(count) and count == count // 1
+    )
     if not whole or not 1 <= count < 2**31:
         parser.problems.add(where / "buckets", f"takes a whole number of at least 1, got {count!r}")
     if granularity is not None and granularity not in GRANULARITIES:

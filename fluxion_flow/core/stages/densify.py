@@ -123,7 +123,13 @@ class Densify(Whole):
             return MISSING
         good = value.__class__ is datetime if self.unit else is_number(value) and value == value
         if not good:
-            needs = "a date" if self.unit else "a number; give a unit for dates" if value.__class__ is datetime else "a number"
+            needs = (
+                "a date"
+                if self.unit
+                else "a number; give a unit for dates"
+                if value.__class__ is datetime
+                else "a number"
+            )
             what = f"the field {'.'.join(self.field)!r} must hold {needs}, got {type_name(value)}"
             raise failed(self.where, index, EvaluationError(what))
         return value
@@ -222,7 +228,9 @@ def densify(spec: Any, where: Where, parser: Parser) -> Densify | None:
     for i, path in enumerate(partition):
         short = min(len(path), len(field))
         if short and path[:short] == field[:short]:
-            parser.problems.add(where / "partitionByFields" / i, "the field to fill cannot divide the documents", "remove it")
+            parser.problems.add(
+                where / "partitionByFields" / i, "the field to fill cannot divide the documents", "remove it"
+            )
     inner = parser.arguments(given["range"], where / "range", ("step", "bounds"), ("unit",))
     if inner is None:
         return None

@@ -55,4 +55,3 @@ class Columns:
 def failed(where: Where, index: int, error: FluxionError) -> DocumentError:
     """The error of a stage that needs all documents and cannot take the one at ``index``."""
     return DocumentError(index, where, 0, error)
-

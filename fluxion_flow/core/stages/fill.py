@@ -83,7 +83,7 @@ def fill(spec: Any, where: Where, parser: Parser) -> list[Stage] | None:
     """Fill fields that are null or missing, each by a ``value`` (an expression) or a ``method``.
 
     ``method: "locf"`` carries the last value forward, ``"linear"`` draws a line between the values around the gap; both
-    go by ``sortBy`` within each partition (``partitionBy``, an expression, or ``partitionByFields``). The documents come
+    go by ``sortBy`` within each partition (``partitionBy``, an expression, or ``partitionByFields``). Documents come
     out in that order. What cannot be filled is null. Values are computed after the methods.
     MongoDB: $fill.
     """
@@ -95,7 +95,9 @@ def fill(spec: Any, where: Where, parser: Parser) -> list[Stage] | None:
     sort: SortFields | None = parse_sort(given["sortBy"], where / "sortBy", parser) if "sortBy" in given else ()
     output, place = given["output"], where / "output"
     if not isinstance(output, Mapping) or not output:
-        parser.problems.add(place, f"takes an object of fields, got {output!r}", 'such as {"price": {"method": "locf"}}')
+        parser.problems.add(
+            place, f"takes an object of fields, got {output!r}", 'such as {"price": {"method": "locf"}}'
+        )
         return None
     functions: dict[str, Any] = {}
     paths: list[tuple[str, ...]] = []
@@ -106,7 +108,9 @@ def fill(spec: Any, where: Where, parser: Parser) -> list[Stage] | None:
             continue
         paths.append(tuple(name.split(".")))
         if not isinstance(how, Mapping) or len(how) != 1 or next(iter(how)) not in ("method", "value"):
-            parser.problems.add(at, "takes an object with method or value", 'such as {"method": "linear"} or {"value": 0}')
+            parser.problems.add(
+                at, "takes an object with method or value", 'such as {"method": "linear"} or {"value": 0}'
+            )
         elif "value" in how:
             values.append((paths[-1], parser.expression(how["value"], at / "value")))
         elif how["method"] not in METHODS:

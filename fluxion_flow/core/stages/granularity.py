@@ -66,8 +66,7 @@ def round_up(value: Any, granularity: str) -> float:
     if number == 0 or math.isinf(number):
         return number
     if granularity == "POWERSOF2":
-        fraction, exponent = math.frexp(number)
-        return math.ldexp(1.0, exponent)
+        return math.ldexp(1.0, math.frexp(number)[1])
     series, scale = SERIES[granularity], 1.0
     while number >= series[-1] * scale:
         scale *= 10.0

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from ...errors import Where
@@ -14,24 +14,11 @@ from ..expressions.emit import Atom, Doc, Emitter
 from ..expressions.nodes import Const, Node, ObjectNode
 from ..expressions.parse import Parser
 from ..keys import stable_hash
-from ..ordering import canonical, representation
+from ..ordering import canonical
 from ..values import MISSING
+from .group_state import Field, GroupState, Merger, keep_representative, make_merger
 from .registry import stage
-from .shapes import Document, Keyed, KeyedState
-
-_FIXED = (str, bool, type(None))
-"""Classes whose equal values look alike, so that any of them may stand for the group."""
-
-
-@dataclass(frozen=True)
-class Field:
-    """One field of the group's documents: its accumulator and the expressions that feed it."""
-
-    name: str
-    accumulator: Accumulator
-    inputs: tuple[Node, ...]
-    spec: Any
-
+from .shapes import Keyed
 
 @dataclass(frozen=True, eq=False)
 class Group(Keyed):
@@ -59,7 +46,7 @@ class Group(Keyed):
         with e.block("if g is None:"):
             e.line(f"out[{code}] = g = [{', '.join([made, *zeros])}]")
         if key is not None and key.kinds & ~(kinds.STRING | kinds.BOOL | kinds.NULLISH):
-            better = e.bind(_keep_representative, "keep_representative")
+            better = e.bind(keep_representative, "keep_representative")
             e.line(f"elif {key.code}.__class__ is not str: {better}(g, {key.code})")
         for i, (f, value) in enumerate(zip(self.fields, codes, strict=True), 1):
             self._add(e, f.accumulator, f"g[{i}]", value)
@@ -108,8 +95,13 @@ class Group(Keyed):
                 return ("", *values)
         return canonical(id_)
 
-    def state(self) -> GroupState:
-        return GroupState(self)
+    def state(self, ordered: bool = False) -> GroupState:
+        return GroupState(self.fields, self.key_of, self.merger, ordered)
+
+    @cached_property
+    def merger(self) -> Merger:
+        """The generated function that merges partial results."""
+        return make_merger([f.accumulator for f in self.fields])
 
     def split(self, partial: dict[Any, Any], partitions: int) -> dict[int, dict[Any, Any]]:
         if partitions == 1:
@@ -135,103 +127,6 @@ class Group(Keyed):
 def group_key(value: Any) -> Any:
     """The canonical key of an ``_id``; absent groups with null, as in MongoDB."""
     return None if value is MISSING else canonical(value)
-
-
-def _keep_representative(entry: list[Any], id_: Any) -> None:
-    """Of equal ids that look different (1 and 1.0) keep the same one in whatever order they come."""
-    kept = entry[0]
-    if id_ is MISSING or id_ is None or (kept.__class__ is id_.__class__ and kept.__class__ in (int, *_FIXED)):
-        return
-    if representation(id_) < representation(kept):
-        entry[0] = id_
-
-
-class GroupState(KeyedState):
-    """Entries ``[_id, state, …]`` by canonical key; an ordered accumulator's state is a dict by origin.
-
-    Within one origin partial results are merged as they come; origins are put in order when a result is read.
-    """
-
-    def __init__(self, group: Group) -> None:
-        self._group = group
-        self._accumulators = [f.accumulator for f in group.fields]
-        self._names = [f.name for f in group.fields]
-        self._ordered = [i for i, a in enumerate(self._accumulators, 1) if a.ordered]
-        self._unordered = [(i, a.merge) for i, a in enumerate(self._accumulators, 1) if not a.ordered]
-        self.entries: dict[Any, list[Any]] = {}
-        self._first: dict[Any, tuple[str, int, int]] = {}
-
-    def merge(self, partial: dict[Any, Any], origin: str, position: int = 0) -> list[Any]:
-        entries, first = self.entries, self._first
-        for index, (key, new) in enumerate(partial.items()):
-            entry = entries.get(key)
-            place = (origin, position, index)
-            if entry is None:
-                for i in self._ordered:
-                    new[i] = {origin: new[i]}
-                entries[key] = new
-                first[key] = place
-                continue
-            if place < first[key]:
-                first[key] = place
-            if entry[0].__class__ not in _FIXED:
-                _keep_representative(entry, new[0])
-            for i, merge in self._unordered:
-                entry[i] = merge(entry[i], new[i])
-            for i in self._ordered:
-                by_origin = entry[i]
-                before = by_origin.get(origin)
-                after = new[i]
-                by_origin[origin] = after if before is None else self._accumulators[i - 1].merge(before, after)
-        return list(partial)
-
-    def documents(self, keys: list[Any] | None = None) -> list[Document]:
-        wanted = self._in_order() if keys is None else keys
-        return [self._document(self.entries[key]) for key in wanted]
-
-    def _in_order(self) -> list[Any]:
-        return sorted(self.entries, key=self._first.__getitem__)
-
-    def order(self) -> list[tuple[str, int, int]]:
-        return sorted(self._first.values())
-
-    def _document(self, entry: list[Any]) -> Document:
-        document = {"_id": entry[0]}
-        for i, (name, accumulator) in enumerate(zip(self._names, self._accumulators, strict=True), 1):
-            state = entry[i]
-            if accumulator.ordered:
-                state = self._joined(accumulator, state)
-            value = accumulator.result(state)
-            if value is not MISSING:
-                document[name] = value
-        return document
-
-    def _joined(self, accumulator: Accumulator, by_origin: dict[str, Any]) -> Any:
-        if len(by_origin) == 1:
-            return next(iter(by_origin.values()))
-        # merge may use its arguments up, and this state lives on
-        states = (_copied(by_origin[origin]) for origin in sorted(by_origin))
-        return functools.reduce(accumulator.merge, states)
-
-    def dump(self) -> Any:
-        return [[list(self._first[key]), entry] for key, entry in self.entries.items()]
-
-    def load(self, plain: Any) -> None:
-        for place, entry in plain:
-            key = self._group.key_of(entry[0])
-            self.entries[key] = entry
-            self._first[key] = (place[0], place[1], place[2])
-
-    def __len__(self) -> int:
-        return len(self.entries)
-
-
-def _copied(state: Any) -> Any:
-    if state.__class__ is list:
-        return [_copied(item) for item in state]
-    if state.__class__ is dict:
-        return {key: _copied(item) for key, item in state.items()}
-    return state
 
 
 @dataclass(frozen=True, eq=False)

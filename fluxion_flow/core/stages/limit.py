@@ -22,10 +22,8 @@ class Slice(Whole):
 
 
 def _whole_number(spec: Any, where: Where, parser: Parser, least: int) -> int | None:
-    if isinstance(spec, bool) or not isinstance(spec, (int, float)) or spec != spec or spec in (float("inf"), float("-inf")):
-        parser.problems.add(where, f"takes a whole number of at least {least}, got {spec!r}")
-        return None
-    if spec != int(spec) or spec < least:
+    number = isinstance(spec, (int, float)) and not isinstance(spec, bool)
+    if not number or not least <= spec < 2**63 or spec != int(spec):
         parser.problems.add(where, f"takes a whole number of at least {least}, got {spec!r}")
         return None
     return int(spec)

@@ -12,7 +12,7 @@ from ..expressions.emit import Atom, Emitter
 from ..expressions.nodes import Node
 from ..expressions.parse import Parser
 from ..expressions.paths import set_path
-from .registry import stage
+from .registry import Example, stage
 from .shapes import PerDocument
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ def _build(spec: Any, where: Where, parser: Parser) -> Set | None:
     return Set(where, tuple(fields))
 
 
-_EXAMPLES = [
+_EXAMPLES: list[Example] = [
     ([{"qty": 2, "price": 5}], {"total": {"$multiply": ["$qty", "$price"]}}, [{"qty": 2, "price": 5, "total": 10}]),
     ([{"a": {"x": 1}}], {"a.y": 2}, [{"a": {"x": 1, "y": 2}}]),
 ]

@@ -25,9 +25,7 @@ Output = tuple[tuple[str, ...], WindowFunction]
 """The path of a field and what it is to hold."""
 
 
-def partitions(
-    documents: Sequence[Document], keys: Sequence[Any], sort: SortFields, where: Where
-) -> list[list[int]]:
+def partitions(documents: Sequence[Document], keys: Sequence[Any], sort: SortFields, where: Where) -> list[list[int]]:
     """The positions of the documents by partition, in order; partitions come in the order of their keys.
 
     Raises :class:`DocumentError` for a key that is an array.
@@ -88,9 +86,7 @@ class SetWindowFields(Whole):
             raise failed(function.where, members[0], error) from error
 
 
-def build_outputs(
-    spec: Mapping[str, Any], where: Where, parser: Parser, sort: SortFields
-) -> tuple[Output, ...] | None:
+def build_outputs(spec: Mapping[str, Any], where: Where, parser: Parser, sort: SortFields) -> tuple[Output, ...] | None:
     """The fields of ``output``; ``None`` after reporting problems."""
     outputs: list[Output] = []
     before = len(parser.problems.found)

@@ -54,7 +54,7 @@ class KeyedState(ABC):
 
     @abstractmethod
     def order(self) -> list[tuple[str, int, int]]:
-        """For every document of ``documents()``, where its key was first seen: origin, position, index."""
+        """For every document of an ordered memory's ``documents()``, where its key was first seen: origin, position, index."""
 
     @abstractmethod
     def dump(self) -> Any:
@@ -77,8 +77,8 @@ class Keyed(Stage):
         """Write source that adds the current document to the dict ``out`` (key -> partial result)."""
 
     @abstractmethod
-    def state(self) -> KeyedState:
-        """A new, empty memory."""
+    def state(self, ordered: bool = False) -> KeyedState:
+        """A new, empty memory. ``ordered``: for a result in the order of first sight however parts are merged."""
 
     @abstractmethod
     def split(self, partial: dict[Any, Any], partitions: int) -> dict[int, dict[Any, Any]]:

@@ -35,7 +35,9 @@ class RowError(Exception):
         super().__init__(str(cause))
 
 
-def over_frames(accumulator: Accumulator, values: Sequence[Any], starts: Sequence[int], ends: Sequence[int]) -> list[Any]:
+def over_frames(
+    accumulator: Accumulator, values: Sequence[Any], starts: Sequence[int], ends: Sequence[int]
+) -> list[Any]:
     """The accumulator's result over ``values[start:end]`` for every frame; frames move forwards only.
 
     Raises :class:`RowError` for a value that the accumulator cannot take.
@@ -83,7 +85,9 @@ def _growing(accumulator: Accumulator, values: Sequence[Any], starts: Sequence[i
     return found
 
 
-def _shrinking(accumulator: Accumulator, values: Sequence[Any], starts: Sequence[int], ends: Sequence[int]) -> list[Any]:
+def _shrinking(
+    accumulator: Accumulator, values: Sequence[Any], starts: Sequence[int], ends: Sequence[int]
+) -> list[Any]:
     found, state, done, last = [], accumulator.zero(), ends[-1], MISSING
     for start in reversed(starts):
         if start < done or last is MISSING:

@@ -87,8 +87,8 @@ def _minus(a: Any, b: Any) -> Any:
     ],
 )
 class Derivative(_Change):
-    """The mean rate of change from the window's first document to its last: difference of ``input`` by that of the field
-    sorted by, which holds dates (then ``unit``, a week or shorter, is needed) or numbers.
+    """The mean rate of change from the window's first document to its last: the difference of ``input`` by that of the
+    field sorted by, which holds dates (then ``unit``, a week or shorter, is needed) or numbers.
 
     Null for fewer than two documents, or two at the same place. A unit beside numbers changes nothing (Fluxion's
     dialect). Raises for an input that is no number. MongoDB: $derivative.
@@ -135,9 +135,7 @@ class Integral(_Change):
     def values(self, rows: Sequence[Any], partition: Partition) -> list[Any]:
         times, scale = self._times(partition), self._per_unit(partition)
         heights = [self._number(rows, row, partition) for row in range(len(rows))]
-        areas = [
-            _area(_minus(times[i + 1], times[i]), heights[i], heights[i + 1]) for i in range(len(heights) - 1)
-        ]
+        areas = [_area(_minus(times[i + 1], times[i]), heights[i], heights[i + 1]) for i in range(len(heights) - 1)]
         found: list[Any] = []
         area, low, high = SlidingSum(), 0, 0
         for start, end in zip(*partition.frames(self.window), strict=True):

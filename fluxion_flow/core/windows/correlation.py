@@ -26,10 +26,10 @@ class _Covariance(WindowFunction):
         found, state, low, high = [], pair_moments(), 0, 0
         for start, end in zip(*partition.frames(self.window), strict=True):
             while high < end:
-                state = add_pair(state, *rows[high])
+                state = add_pair(state, rows[high][0], rows[high][1])
                 high += 1
             while low < start:
-                state = add_pair(state, *rows[low], by=-1)
+                state = add_pair(state, rows[low][0], rows[low][1], -1)
                 low += 1
             found.append(covariance(state, self.sample))
         return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
@@ -77,7 +78,7 @@ class LinearFill(WindowFunction):
         found: list[Any] = [None] * len(rows)
         for row in known:
             found[row] = rows[row]
-        for left, right in zip(known, known[1:], strict=False):
+        for left, right in itertools.pairwise(known):
             for row in range(left + 1, right):
                 found[row] = _between(places[row], places[left], rows[left], places[right], rows[right])
         return found

@@ -41,7 +41,7 @@ WHOLE = Window("documents", None, None)
 def parse_window(
     spec: Any, where: Where, problems: Problems, sort: Sequence[tuple[tuple[str, ...], int]]
 ) -> Window | None:
-    """Check ``window: {documents: [lower, upper]}`` or ``{range: [lower, upper], unit}``; ``None`` with problems reported.
+    """Check ``{documents: [lower, upper]}`` or ``{range: [lower, upper], unit}``; ``None`` with problems reported.
 
     ``sort`` is the stage's sort specification.
     """
@@ -197,4 +197,3 @@ def _moved(value: Any, bound: Bound, unit: str | None) -> Any:
     if isinstance(value, Decimal) != isinstance(bound, Decimal):
         return Decimal(value) + Decimal(bound)
     return value + bound
-

@@ -65,7 +65,7 @@ class Partition:
 
 @dataclass(frozen=True, eq=False)
 class WindowFunction:
-    """One use of a window function. ``inputs`` are evaluated for every document; ``window`` is ``None`` where it has none.
+    """One use of a window function. ``inputs`` are evaluated for every document of a partition.
 
     The subclass's docstring tells its meaning and ends with the page of MongoDB's manual.
     """
@@ -141,9 +141,7 @@ class AccumulatorOverWindow(WindowFunction):
         return over_frames(self.accumulator, rows, starts, ends)
 
 
-def build_window_function(
-    spec: Any, where: Where, parser: Parser, sort: SortFields
-) -> WindowFunction | None:
+def build_window_function(spec: Any, where: Where, parser: Parser, sort: SortFields) -> WindowFunction | None:
     """Build from a definition such as ``{"$sum": "$qty", "window": {"documents": [-1, 0]}}``.
 
     ``None`` when it cannot be built; every reason is then in ``parser.problems``.

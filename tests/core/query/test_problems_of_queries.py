@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import re
 from typing import Any
 
@@ -125,13 +126,17 @@ def problems_of(query: Any) -> list[str]:
         ),
         (
             {"a": {"$bitsAllSet": -1}},
-            [".a.$bitsAllSet: takes a mask, a whole number from 0 on or binary data, or an array of positions, got -1"],
+            [
+                ".a.$bitsAllSet: takes a mask or an array of positions, got -1; "
+                "a mask is binary data or a whole number from 0 on"
+            ],
         ),
         ({"a": {"$bitsAllSet": [1, -2]}}, [".a.$bitsAllSet[1]: takes a bit's position from 0 on, got -2"]),
         (
             {"a": {"$bitsAnySet": "x"}},
             [
-                ".a.$bitsAnySet: takes a mask, a whole number from 0 on or binary data, or an array of positions, got 'x'"
+                ".a.$bitsAnySet: takes a mask or an array of positions, got 'x'; "
+                "a mask is binary data or a whole number from 0 on"
             ],
         ),
         ({"$sampleRate": 2}, [".$sampleRate: takes a number from 0 to 1, got 2"]),
@@ -153,11 +158,16 @@ def problems_of(query: Any) -> list[str]:
         (
             {"a": {"$near": [1, 2]}},
             [
-                ".a.$near: '$near' is not available in a stream; compare coordinates with $gte and $lte, or compute the distance under $expr"
+                ".a.$near: '$near' is not available in a stream; compare coordinates with $gte and "
+                "$lte, or compute the distance under $expr"
             ],
         ),
         ({"$expr": {"$gtx": ["$a", 1]}}, [".$expr.$gtx: unknown operator '$gtx'; did you mean '$gt'?"]),
         ({3: 1}, [": field names are strings, got 3; put it in quotes"]),
+        (
+            {"at": datetime.datetime.max.replace(tzinfo=datetime.timezone(datetime.timedelta(hours=-2)))},
+            [".at: the date 9999-12-31T23:59:59.999999-02:00 is outside the years 1 to 9999 in UTC"],
+        ),
         ({"a": {1, 2}}, [".a: a set is not a value of a query; give a value that a document can hold"]),
         ({"a": {"b": {3: 4}}}, [".a.b: field names are strings, got 3; put it in quotes"]),
         ({"$jsonSchema": 5}, [".$jsonSchema: takes a schema (an object), got 5"]),

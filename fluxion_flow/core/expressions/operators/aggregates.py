@@ -7,23 +7,24 @@ The results are those of the accumulators in ``$group`` (MongoDB: accumulators i
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from ....errors import Where
 from ... import exact
 from ...accumulators import ACCUMULATORS, Accumulator
 from ...accumulators.statistics import METHODS, as_double, percentile
-from ...values import INT64_MAX, INT64_MIN, is_nullish, is_number
+from ...values import int64, is_nullish, is_number
 from .. import kinds
 from ..emit import Atom, Emitter
 from ..nodes import Const, Node
 from ..parse import Parser
-from ..registry import form, operator
+from ..registry import Operator, form, operator
 from .applied import applied
+from .uniform import common_type
 
 
-def values_of(arguments: tuple[Any, ...]) -> Iterable[Any]:
+def values_of(arguments: tuple[Any, ...]) -> Sequence[Any]:
     """What the arguments of an accumulator stand for: the items of a single array, else themselves."""
     if len(arguments) == 1 and arguments[0].__class__ is list:
         return arguments[0]
@@ -66,18 +67,28 @@ def sum_(*values: Any) -> Any:
 
 
 def sum_of_array(array: list[Any]) -> Any:
-    """The sum of the numbers in an array: as ``$sum``, with a short way for doubles and for ints."""
-    classes = set(map(type, array))
-    if classes == _FLOAT:
+    """The sum of the numbers in an array: as ``$sum``, with a short way for doubles alone and for ints alone."""
+    found = set(map(type, array))
+    if found == _FLOAT:
         try:
             return math.fsum(array) + 0.0
         except (OverflowError, ValueError):
-            return exact.total_of(array)
-    if classes == _INT:
-        total = sum(array)
-        if INT64_MIN <= total <= INT64_MAX:
-            return total
-    return exact.total_of(array)
+            return exact.total([0, *array])
+    return int64(sum(array)) if found == _INT else exact.total_of(array)
+
+
+def _sum_state(values: Sequence[Any]) -> tuple[exact.SumState, int]:
+    """The state of an exact sum of the numbers among the values, and how many there are."""
+    found = set(map(type, values))
+    if found == _INT:
+        return [sum(values)], len(values)
+    if found == _FLOAT:
+        return [0, *values], len(values)
+    numbers = [value for value in values if is_number(value)]
+    state = exact.zero()
+    for number in numbers:
+        exact.add(state, number)
+    return state, len(numbers)
 
 
 _FLOAT, _INT = {float}, {int}
@@ -108,12 +119,7 @@ def avg(*values: Any) -> Any:
 
     A double, or a decimal where there is one. MongoDB: $avg.
     """
-    state = exact.zero()
-    count = 0
-    for value in values_of(values):
-        if is_number(value):
-            count += 1
-            exact.add(state, value)
+    state, count = _sum_state(values_of(values))
     return exact.mean(state, count) if count else None
 
 
@@ -130,7 +136,7 @@ def min_(*values: Any) -> Any:
 
     Null and missing are left out; null where nothing is left. MongoDB: $min.
     """
-    return _minimum(values)
+    return _plain_extreme(min, values[0], _minimum) if len(values) == 1 else _minimum(values)
 
 
 @operator(
@@ -146,26 +152,42 @@ def max_(*values: Any) -> Any:
 
     Null and missing are left out; null where nothing is left. MongoDB: $max.
     """
-    return _maximum(values)
+    return _plain_extreme(max, values[0], _maximum) if len(values) == 1 else _maximum(values)
 
 
-def _inline_extreme(name: str, python: str) -> Callable[[Emitter, list[Atom]], Atom | None]:
-    """Inline source for several ints (two of them compare faster than a fold); anything else is the function's."""
-    function = min_.function if name == "min_" else max_.function
+def _plain_extreme(of_plain: Callable[[Any], Any], value: Any, otherwise: Callable[[tuple[Any, ...]], Any]) -> Any:
+    """The extreme of one array, by Python's own function where that means the same."""
+    if value.__class__ is list and value:
+        kind = common_type(value)
+        if kind is not None:
+            extreme = of_plain(value)
+            if kind is not float or extreme:  # 0.0 and -0.0 are equal, and one has to be chosen
+                return extreme
+    return otherwise((value,))
 
+
+def _inline_extreme(declared: Operator, symbol: str) -> None:
+    """Inline source for two numbers that differ; equal ones, NaN and everything else are the function's."""
+
+    @declared.inline
     def inline(e: Emitter, atoms: list[Atom]) -> Atom | None:
-        if len(atoms) < 2 or not all(a.may_be(kinds.INT) for a in atoms):
+        if len(atoms) != 2:
             return None
-        slow = f"{e.bind(function, name)}({', '.join(a.code for a in atoms)})"
-        guards = [f"{a.code}.__class__ is int" for a in atoms if not a.is_only(kinds.INT)]
-        fast = f"{python}({', '.join(a.code for a in atoms)})"
-        return e.guarded(guards, lambda: e.assign(fast, kinds.INT), slow, kinds.ANY)
+        a, b = atoms
+        guards = [g for g in (e.plain_number(a), e.plain_number(b)) if g]
+        slow = f"{e.bind(declared.function, declared.name[1:] + '_')}({a.code}, {b.code})"
+        result = e.temp()
+        with e.block(f"if {' and '.join([*guards, f'{a.code} {symbol} {b.code}'])}:"):
+            e.line(f"{result} = {a.code}")
+        with e.block(f"elif {' and '.join([*guards, f'{b.code} {symbol} {a.code}'])}:"):
+            e.line(f"{result} = {b.code}")
+        with e.block("else:"):
+            e.line(f"{result} = {slow}")
+        return Atom(result, a.kinds | b.kinds | kinds.NULL)
 
-    return inline
 
-
-min_.inline(_inline_extreme("min_", "min"))
-max_.inline(_inline_extreme("max_", "max"))
+_inline_extreme(min_, "<")
+_inline_extreme(max_, ">")
 
 
 @operator(
@@ -265,5 +287,8 @@ def _doubles(value: Any) -> list[float]:
     """The numbers of an array, or a single number, as sorted doubles."""
     if is_nullish(value):
         return []
-    doubles = (as_double(item) for item in values_of((value,)))
+    items = values_of((value,))
+    if common_type(items) in (int, float):
+        return sorted([item + 0.0 for item in items])
+    doubles = (as_double(item) for item in items)
     return sorted(number for number in doubles if number is not None)

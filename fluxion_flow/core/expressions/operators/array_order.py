@@ -15,7 +15,13 @@ from ..paths import path_in
 from ..registry import form, operator
 from .applied import applied
 from .arrays import an_array
+from .uniform import in_python_order
 from .whole_numbers import whole_number
+
+
+def in_order(items: list[Any], descending: bool) -> list[Any]:
+    """The items in BSON order; equal ones keep theirs."""
+    return sorted(items, key=None if in_python_order(items) else sort_key, reverse=descending)
 
 
 def _count(name: str, n: Any) -> int:
@@ -74,7 +80,7 @@ def max_n(*, input: Any, n: Any) -> list[Any]:
     """
     count = _count("$maxN", n)
     items = [item for item in an_array("$maxN", input, "an array as its input") if item is not None]
-    return sorted(items, key=sort_key, reverse=True)[:count]
+    return in_order(items, True)[:count]
 
 
 @operator(
@@ -93,7 +99,7 @@ def min_n(*, input: Any, n: Any) -> list[Any]:
     """
     count = _count("$minN", n)
     items = [item for item in an_array("$minN", input, "an array as its input") if item is not None]
-    return sorted(items, key=sort_key)[:count]
+    return in_order(items, False)[:count]
 
 
 @form(
@@ -150,7 +156,7 @@ def _by_item(descending: bool) -> Callable[[Any], Any]:
     def sort(array: Any) -> Any:
         if is_nullish(array):
             return None
-        return sorted(an_array("$sortArray", array, "an array as its input"), key=sort_key, reverse=descending)
+        return in_order(an_array("$sortArray", array, "an array as its input"), descending)
 
     return sort
 
@@ -159,9 +165,12 @@ def _by_fields(keys: list[tuple[tuple[str, ...], bool]]) -> Callable[[Any], Any]
     def sort(array: Any) -> Any:
         if is_nullish(array):
             return None
-        items = list(an_array("$sortArray", array, "an array as its input"))
+        items = an_array("$sortArray", array, "an array as its input")
+        order = list(range(len(items)))
         for path, descending in reversed(keys):
-            items.sort(key=lambda item: field_sort_key(path_in(item, path), descending), reverse=descending)
-        return items
+            values = [path_in(item, path) for item in items]
+            ranks = values if in_python_order(values) else [field_sort_key(value, descending) for value in values]
+            order.sort(key=ranks.__getitem__, reverse=descending)
+        return [items[i] for i in order]
 
     return sort

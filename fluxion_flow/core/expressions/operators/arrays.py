@@ -173,6 +173,11 @@ last.inline(_item("last", last.function, -1))
 def in_(value: Any, array: Any) -> bool:
     """Whether an array holds a value. Raises when the second argument is not an array. MongoDB: $in (expression)."""
     an_array("$in", array, "an array as its second argument")
+    kind = value.__class__
+    if kind is str:
+        return value in array
+    if (kind is int or kind is float) and value == value and value not in array:
+        return False  # what differs to Python differs to MongoDB
     return any(equal(value, item) for item in array)
 
 
@@ -215,6 +220,11 @@ def index_of_array(array: Any, value: Any, start: Any = 0, end: Any = INT32_MAX)
     an_array("$indexOfArray", array)
     begin = whole_number("$indexOfArray", "its start", start, 0)
     stop = whole_number("$indexOfArray", "its end", end, 0)
+    if value.__class__ is str or value.__class__ is int:
+        try:  # what differs to Python differs to MongoDB
+            begin = array.index(value, begin, min(stop, len(array)))
+        except ValueError:
+            return -1
     for i in range(begin, min(stop, len(array))):
         if equal(array[i], value):
             return i
@@ -329,6 +339,15 @@ def reverse_array(array: Any) -> Any:
     return None if is_nullish(array) else an_array("$reverseArray", array)[::-1]
 
 
+@reverse_array.inline
+def _reverse_array(e: Emitter, atoms: list[Atom]) -> Atom | None:
+    (a,) = atoms
+    if not a.may_be(kinds.ARRAY):
+        return None
+    slow = f"{e.bind(reverse_array.function, 'reverse_array')}({a.code})"
+    return e.assign(f"{a.code}[::-1] if {a.code}.__class__ is list else {slow}", kinds.ARRAY | kinds.NULL)
+
+
 @operator(
     "$range",
     returns=kinds.ARRAY,
@@ -353,3 +372,18 @@ def range_(start: Any, end: Any, step: Any = 1) -> list[int]:
     if len(numbers) > LONGEST_RANGE:
         raise EvaluationError(f"$range makes at most {LONGEST_RANGE} numbers, {len(numbers)} were asked for")
     return list(numbers)
+
+
+@range_.inline
+def _range(e: Emitter, atoms: list[Atom]) -> Atom | None:
+    if len(atoms) != 2 or not all(a.may_be(kinds.INT) for a in atoms):
+        return None
+    a, b = (atom.code for atom in atoms)
+    guards = [f"{x.code}.__class__ is int" for x in atoms if not x.is_only(kinds.INT)]
+    guards += [
+        f"{-INT32_MAX} <= {a} <= {INT32_MAX}",
+        f"{-INT32_MAX} <= {b} <= {INT32_MAX}",
+        f"{b} - {a} <= {LONGEST_RANGE}",
+    ]
+    slow = f"{e.bind(range_.function, 'range_')}({a}, {b})"
+    return e.guarded(guards, lambda: e.assign(f"list(range({a}, {b}))", kinds.ARRAY), slow, kinds.ARRAY)

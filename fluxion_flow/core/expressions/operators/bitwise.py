@@ -6,7 +6,8 @@ from typing import Any
 
 from ...values import INT64_MAX, INT64_MIN, EvaluationError, is_nullish, type_name
 from .. import kinds
-from ..registry import operator
+from ..emit import Atom, Emitter
+from ..registry import Operator, operator
 
 
 def _an_integer(name: str, value: Any) -> None:
@@ -76,6 +77,25 @@ def bit_xor(*numbers: Any) -> Any:
         _an_integer("$bitXor", number)
         result ^= number
     return result
+
+
+def _inline(declared: Operator, symbol: str) -> None:
+    """Inline source for ints that 64 bits hold."""
+
+    @declared.inline
+    def inline(e: Emitter, atoms: list[Atom]) -> Atom | None:
+        if len(atoms) < 2 or not all(a.may_be(kinds.INT) for a in atoms):
+            return None
+        guards = [f"{a.code}.__class__ is int" for a in atoms if not a.is_only(kinds.INT)]
+        guards += [f"{INT64_MIN} <= {a.code} <= {INT64_MAX}" for a in atoms]
+        slow = f"{e.bind(declared.function, declared.name[1:])}({', '.join(a.code for a in atoms)})"
+        fast = f" {symbol} ".join(a.code for a in atoms)
+        return e.guarded(guards, lambda: e.assign(fast, kinds.INT), slow, kinds.INT | kinds.NULL)
+
+
+_inline(bit_and, "&")
+_inline(bit_or, "|")
+_inline(bit_xor, "^")
 
 
 @operator(

@@ -29,6 +29,8 @@ _NUMBER: Final = re.compile(
     r"[+-]?(?:(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?|inf(?:inity)?|nan)", re.ASCII | re.I
 )
 _BOUNDS: Final = {"int": (INT32_MIN, INT32_MAX), "long": (INT64_MIN, INT64_MAX)}
+_MODERATE: Final = 1e-300
+_SPECIAL: Final = {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}
 _DIGITS: Final = {2: "01", 8: "0-7", 16: "0-9a-fA-F"}
 
 
@@ -57,7 +59,7 @@ def _to_whole(value: Any, target: str) -> int:
     elif isinstance(value, (bool, int)):
         number = int(value)
     elif isinstance(value, str):
-        if not _WHOLE.fullmatch(value) or len(value) > 30:
+        if len(value) > 30 or not ((value.isdigit() and value.isascii()) or _WHOLE.fullmatch(value)):
             raise cannot(value, target, "it is not a whole number in base 10")
         number = int(value)
     elif isinstance(value, bytes):
@@ -77,9 +79,10 @@ def to_double(value: Any) -> float:
     if isinstance(value, float):
         return value
     if isinstance(value, str):
-        if not _NUMBER.fullmatch(value):
+        if not (_plain_digits(value) or _NUMBER.fullmatch(value)):
             raise cannot(value, "double", "it is not a number in base 10")
-        return _fitting(value, float(value), any(c in "123456789" for c in re.split("[eE]", value)[0]))
+        double = float(value)
+        return double if _MODERATE < abs(double) < 1 / _MODERATE else _fitting(value, double, _not_zero(value))
     if isinstance(value, Decimal):
         return _fitting(value, float(value), bool(value))
     if isinstance(value, datetime):
@@ -87,6 +90,14 @@ def to_double(value: Any) -> float:
     if isinstance(value, bytes):
         return double_of(value, "little")
     raise cannot(value, "double")
+
+
+def _plain_digits(text: str) -> bool:
+    return text.replace(".", "", 1).isdigit() and text.isascii()
+
+
+def _not_zero(text: str) -> bool:
+    return any(c in "123456789" for c in re.split("[eE]", text)[0])
 
 
 def _fitting(value: str | Decimal, double: float, not_zero: bool) -> float:
@@ -168,12 +179,10 @@ def to_string(value: Any) -> str:
 
 def double_text(number: float) -> str:
     """A double as MongoDB prints it: the shortest digits that give it back, without ``.0``."""
-    if number != number:
-        return "NaN"
-    if math.isinf(number):
-        return "Infinity" if number > 0 else "-Infinity"
     text = repr(number)
-    return text[:-2] if text.endswith(".0") else text
+    if text in _SPECIAL:
+        return _SPECIAL[text]
+    return text[:-2] if text[-2:] == ".0" else text
 
 
 def to_uuid(value: Any) -> bytes:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from ....errors import Where
@@ -48,6 +49,27 @@ def _merge_objects(e: Emitter, atoms: list[Atom]) -> Atom | None:
     return e.guarded(guards, lambda: e.assign(fast, kinds.OBJECT), slow, kinds.OBJECT)
 
 
+@dataclass(frozen=True, eq=False)
+class GetField(Node):
+    """The field called ``name`` of the document that ``source`` gives."""
+
+    name: str
+    source: Node
+
+    def children(self) -> Iterator[Node]:
+        yield self.source
+
+    def emit(self, e: Emitter) -> Atom:
+        document = e.value(self.source)
+        found = f"{document.code}.get({self.name!r}, M)"
+        if document.is_only(kinds.OBJECT):
+            return e.assign(found)
+        slow = f"{e.bind(field_of, 'field_of')}({self.name!r}, {document.code})"
+        return e.assign(
+            f"{found} if {document.code}.__class__ is dict else {slow}" if document.may_be(kinds.OBJECT) else slow
+        )
+
+
 @form(
     "$getField",
     arity="name or {field, input}",
@@ -77,6 +99,8 @@ def get_field(spec: Any, where: Where, parser: Parser) -> Node:
         name, where_name = parser.expression(spec, where), where
     if isinstance(name, Const) and not isinstance(name.value, str):
         parser.problems.add(where_name, f"takes the name of a field, got {type_name(name.value)}")
+    if isinstance(name, Const) and not isinstance(source, Const):
+        return GetField(where, name.value, source)
     return applied(where, "$getField", field_of, name, source)
 
 

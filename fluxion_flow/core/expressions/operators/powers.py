@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
@@ -19,7 +20,7 @@ from ...values import (
 )
 from .. import kinds
 from ..emit import Atom, Emitter
-from ..registry import operator
+from ..registry import Operator, operator
 
 
 def _numbers(name: str, *values: Any) -> None:
@@ -69,6 +70,22 @@ def pow_(base: Any, exponent: Any) -> Any:
     return _double_power(float(int64(base)), float(int64(exponent)))
 
 
+@pow_.inline
+def _pow(e: Emitter, atoms: list[Atom]) -> Atom | None:
+    base, exponent = atoms
+    if exponent.code not in _LARGEST or not base.may_be(kinds.INT | kinds.FLOAT):
+        return None
+    bound = _LARGEST[exponent.code]
+    guards = [e.plain_number(base), f"-{bound} <= {base.code} <= {bound}"]
+    slow = f"{e.bind(pow_.function, 'pow_')}({base.code}, {exponent.code})"
+    fast = f"{base.code} ** {exponent.code}"
+    return e.guarded(guards, lambda: e.assign(fast, kinds.INT | kinds.FLOAT), slow, kinds.NUMBER | kinds.NULL)
+
+
+_LARGEST = {"2": 3037000499, "3": 2097151, "4": 55108}
+"""The largest integers whose square, cube and fourth power fit in 64 bits."""
+
+
 def _double_power(base: float, exponent: float) -> float:
     try:
         return math.pow(base, exponent)
@@ -100,15 +117,19 @@ def sqrt(number: Any) -> Any:
     return DECIMAL128.sqrt(number) if isinstance(number, Decimal) else math.sqrt(number)
 
 
-@sqrt.inline
-def _sqrt(e: Emitter, atoms: list[Atom]) -> Atom | None:
-    (a,) = atoms
-    root = e.bind(math.sqrt, "square_root")
-    slow = f"{e.bind(sqrt.function, 'sqrt')}({a.code})"
-    guards = [e.plain_number(a), f"{a.code} >= 0"]
-    return e.guarded(
-        guards, lambda: e.assign(f"{root}({a.code})", kinds.FLOAT), slow, kinds.NUMBER | kinds.NULL
-    )  # fmt: skip
+def _inline(declared: Operator, function: Callable[[float], float], guard: str) -> None:
+    """Inline source for ints and doubles for which ``guard`` holds."""
+
+    @declared.inline
+    def inline(e: Emitter, atoms: list[Atom]) -> Atom | None:
+        (a,) = atoms
+        fast = f"{e.bind(function, declared.name[1:] + '_of_double')}({a.code})"
+        slow = f"{e.bind(declared.function, declared.name[1:])}({a.code})"
+        guards = [e.plain_number(a), guard.format(a.code)]
+        return e.guarded(guards, lambda: e.assign(fast, kinds.FLOAT), slow, kinds.NUMBER | kinds.NULL)
+
+
+_inline(sqrt, math.sqrt, "0 <= {0} <= 1e300")
 
 
 @operator(
@@ -136,6 +157,9 @@ def exp(exponent: Any) -> Any:
         return math.inf
 
 
+_inline(exp, math.exp, "-700 <= {0} <= 700")
+
+
 @operator(
     "$ln",
     returns=kinds.NUMBER | kinds.NULL,
@@ -154,6 +178,9 @@ def ln(number: Any) -> Any:
     if isinstance(number, Decimal) and not number.is_nan():
         return DECIMAL128.ln(number)
     return math.log(number)
+
+
+_inline(ln, math.log, "0 < {0} <= 1e300")
 
 
 @operator(
@@ -178,6 +205,9 @@ def log10(number: Any) -> Any:
     if isinstance(number, Decimal) and not number.is_nan():
         return DECIMAL128.log10(number)
     return math.log10(number)
+
+
+_inline(log10, math.log10, "0 < {0} <= 1e300")
 
 
 @operator(

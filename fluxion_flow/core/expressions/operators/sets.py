@@ -6,6 +6,7 @@ in which they first appear (MongoDB: set operators).
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import Any
 
 from ...ordering import canonical
@@ -45,13 +46,14 @@ def set_union(*arrays: Any) -> Any:
 
     Null from the first argument that is null or missing. Raises for anything that is not an array. MongoDB: $setUnion.
     """
+    if all(array.__class__ is list and keys_of_themselves(array) for array in arrays):
+        return list(dict.fromkeys(chain.from_iterable(arrays)))
     result: dict[Any, Any] = {}
     for array in arrays:
         if is_nullish(array):
             return None
         items = _items_by_key(an_array("$setUnion", array, "arrays"))
-        for key in items.keys() - result.keys() if result and len(items) > len(result) else ():
-            pass
+        result = {**result, **items, **result} if result else items  # the first of equal items stays
     return list(result.values())
 
 

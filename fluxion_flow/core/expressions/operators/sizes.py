@@ -10,6 +10,7 @@ from typing import Any
 from ...ordering import regex_options
 from ...values import INT32_MAX, INT32_MIN, EvaluationError, is_nullish, type_name
 from .. import kinds
+from ..emit import Atom, Emitter
 from ..registry import operator
 
 
@@ -55,6 +56,15 @@ def bson_size(document: Any) -> Any:
     if document.__class__ is not dict:
         raise EvaluationError(f"$bsonSize takes an object, got {type_name(document)}")
     return size_in_bson(document)
+
+
+@binary_size.inline
+def _binary_size(e: Emitter, atoms: list[Atom]) -> Atom | None:
+    (a,) = atoms
+    if not a.may_be(kinds.STRING):
+        return None
+    slow = f"{e.bind(binary_size.function, 'binary_size')}({a.code})"
+    return e.assign(f"len({a.code}.encode()) if {a.code}.__class__ is str else {slow}", kinds.INT | kinds.NULL)
 
 
 def size_in_bson(value: Any) -> int:

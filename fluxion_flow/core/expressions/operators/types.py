@@ -187,7 +187,8 @@ def _to_string(e: Emitter, atoms: list[Atom]) -> Atom | None:
     if a.is_only(kinds.INT):
         return e.assign(f"str({a.code})", kinds.STRING)
     slow = f"{e.bind(to_string.function, 'to_string')}({a.code})"
-    whole = f"str({a.code}) if {a.code}.__class__ is int else {slow}"
+    double = f"{e.bind(conversions.double_text, 'double_text')}({a.code}) if {a.code}.__class__ is float else {slow}"
+    whole = f"str({a.code}) if {a.code}.__class__ is int else {double}"
     return e.assign(f"{a.code} if {a.code}.__class__ is str else {whole}", to_string.returns)
 
 

@@ -6,35 +6,39 @@ from collections.abc import Sequence
 from types import NoneType
 from typing import Any, Final
 
-_STRINGS: Final = {str}
-_INTS: Final = {int}
 _NUMBERS: Final = {int, float}
 _KEYS: Final = {str, int, NoneType}
 
 
-def _numbers_without_nan(kinds: set[type], array: Sequence[Any]) -> bool:
-    """Whether all are ints and doubles, none of them NaN (nor infinities of both signs)."""
-    if not kinds <= _NUMBERS:
-        return False
-    try:
-        total = sum(array)
-    except OverflowError:
-        return False
-    return bool(total == total)
-
-
-def only_numbers(array: Sequence[Any]) -> bool:
-    """Whether all items are ints and doubles."""
-    return set(map(type, array)) <= _NUMBERS
+def common_type(array: Sequence[Any]) -> type | None:
+    """``str``, ``int`` or ``float`` when all items are of that type and none is NaN, else ``None``."""
+    kinds = set(map(type, array))
+    if len(kinds) != 1:
+        return None
+    (kind,) = kinds
+    if kind is str or kind is int or (kind is float and _no_nan(array)):
+        return kind
+    return None
 
 
 def in_python_order(array: Sequence[Any]) -> bool:
     """Whether Python's ``<`` puts the items in MongoDB's order: all strings, or all numbers without NaN."""
     kinds = set(map(type, array))
-    return kinds == _STRINGS or kinds == _INTS or _numbers_without_nan(kinds, array)
+    if len(kinds) == 1 and (str in kinds or int in kinds):
+        return True
+    return kinds <= _NUMBERS and _no_nan(array)
 
 
 def keys_of_themselves(array: Sequence[Any]) -> bool:
     """Whether every item is its own canonical key, so that Python's sets and dicts tell the items apart rightly."""
     kinds = set(map(type, array))
-    return kinds <= _KEYS or _numbers_without_nan(kinds, array)
+    return kinds <= _KEYS or (kinds <= _NUMBERS and _no_nan(array))
+
+
+def _no_nan(numbers: Sequence[Any]) -> bool:
+    """Whether no number is NaN; infinities of both signs count as one."""
+    try:
+        total = sum(numbers)
+    except OverflowError:
+        return False
+    return bool(total == total)

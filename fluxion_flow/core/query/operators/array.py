@@ -5,16 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any, ClassVar
 
 from ....errors import Where
 from ...expressions.emit import Emitter
 from ...expressions.parse import Parser
+from ..compile import compile_query
 from ..condition import Condition, Every, Never
 from ..parse import conditions_of, is_operators, literal, parse_query, shown
 from ..paths import Reading
-from ..predicate import Predicate
 from ..registry import field_operator
 from .comparison import Equal
 from .logical import Expression
@@ -69,13 +68,7 @@ class ElementMatches(Condition):
     """An array with an element, a document, that a query matches; an array in it is a document by index."""
 
     into_arrays: ClassVar[bool] = False
-    predicate: Predicate
-
-    @cached_property
-    def matches(self) -> Callable[[dict[str, Any], Any], bool]:
-        from ..compile import compile_query
-
-        return compile_query(self.predicate)
+    matches: Callable[[dict[str, Any], Any], bool]
 
     def holds(self, value: Any) -> bool:
         if value.__class__ is not list:
@@ -88,10 +81,6 @@ class ElementMatches(Condition):
             elif item.__class__ is list and matches({str(i): x for i, x in enumerate(item)}, None):
                 return True
         return False
-
-    def source(self, e: Emitter, value: Reading) -> str:
-        assert self.matches  # compiled with the rest, not on the first document
-        return self.slow(e, value)
 
 
 _OF_DOCUMENTS = frozenset(
@@ -118,7 +107,7 @@ def elem_match(spec: Any, where: Where, parser: Parser) -> Condition:
     for part in predicate.walk():
         if isinstance(part, (Expression, SampleRate)):
             parser.problems.add(part.where, "cannot stand in an array's element", "put it at the top of the query")
-    return ElementMatches(where, predicate)
+    return ElementMatches(where, compile_query(predicate))
 
 
 @field_operator(

@@ -118,8 +118,8 @@ def _bits(spec: Any, where: Where, parser: Parser, every: bool, are: bool) -> Co
     else:
         mask = whole_number(spec)
         if mask is None or mask < 0:
-            what = "takes a mask, a whole number from 0 on or binary data, or an array of positions"
-            parser.problems.add(where, f"{what}, got {shown(spec)}")
+            hint = "a mask is binary data or a whole number from 0 on"
+            parser.problems.add(where, f"takes a mask or an array of positions, got {shown(spec)}", hint)
             return Never(where)
         positions = [i for i in range(mask.bit_length()) if mask >> i & 1]
     return Bits(where, tuple(positions), every, are)

@@ -47,8 +47,10 @@ class Regex(Condition):
     ],
 )
 def regex(spec: Mapping[str, Any], where: Where, parser: Parser) -> Condition:
-    """A string in which a regular expression is found. ``$options``: i ignores case, m makes ``^`` and
-    ``$`` match at lines, s lets a dot match newlines, x allows spaces and comments (u changes nothing).
+    """A string in which a regular expression is found.
+
+    ``$options``: i ignores case, m makes ``^`` and ``$`` match at lines, s lets a dot match newlines, x allows spaces
+    and comments, u changes nothing.
 
     A text is read as Perl's kind of expression, a compiled one (``re.compile``) as Python's. MongoDB: $regex.
     """

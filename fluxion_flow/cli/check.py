@@ -1,0 +1,86 @@
+"""``fluxion check``: everything that is wrong with definitions, and what the good ones guarantee."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from .failures import WRONG, json_option, print_json, problem_data, redacted
+
+
+@click.command("check")
+@click.argument("targets", metavar="TARGET...", nargs=-1, required=True)
+@json_option
+@click.pass_context
+def command(ctx: click.Context, targets: tuple[str, ...], as_json: bool) -> None:
+    """Check definitions and report every problem with its path and what to do about it.
+
+    Nothing is opened and nothing runs. For a good definition: what it guarantees, and how each stage works on its
+    source. Exit code 2 when anything is wrong.
+    """
+    reports = [_report(target) for target in targets]
+    good = all(report["ok"] for report in reports)
+    if as_json:
+        print_json({"ok": good, "targets": reports})
+    else:
+        for report in reports:
+            _print(report)
+    ctx.exit(0 if good else WRONG)
+
+
+def _report(target: str) -> dict[str, Any]:
+    from ..errors import PipelineError
+    from . import loading
+
+    try:
+        plan = loading.plan(target)
+    except PipelineError as error:
+        problems = [problem_data(problem) for problem in dict.fromkeys(error.problems)]
+        return {"target": target, "ok": False, "problems": problems}
+    from ..compiler.explain import explain
+
+    found = explain(plan)
+    stages = [
+        {"where": f"stages[{i}].{stage.operator}", **_support(stage.operator, plan.bounded)}
+        for i, stage in enumerate(plan.definition.stages)
+    ]
+    data = found.to_dict()
+    return {
+        "target": target,
+        "ok": True,
+        "problems": [],
+        "pipeline": found.name,
+        "guarantee": {**data["guarantee"], "summary": str(found.guarantee)},
+        "stages": stages,
+        "warnings": data["warnings"],
+    }
+
+
+def _support(operator: str, bounded: bool) -> dict[str, str]:
+    """A stage's shape, and what it does on a source of this kind."""
+    from ..core.stages.registry import all_stages
+
+    entry = all_stages()[operator]
+    return {"shape": entry.shape, "streaming": entry.streaming}
+
+
+def _print(report: dict[str, Any]) -> None:
+    target = report["target"]
+    if not report["ok"]:
+        count = len(report["problems"])
+        click.echo(f"{target}: {count} problem{'s' if count > 1 else ''}")
+        for problem in report["problems"]:
+            where = "" if problem["where"] == target else f"{problem['where']}: "
+            hint = f"; {problem['hint']}" if problem["hint"] else ""
+            click.echo(redacted(f"  {where}{problem['what']}{hint}"))
+        return
+    click.echo(f"{target}: ok")
+    guarantee = report["guarantee"]
+    click.echo(f"  guarantee  {guarantee['summary']}: {guarantee['reason']}")
+    for note in guarantee["notes"]:
+        click.echo(f"             {note}")
+    for i, stage in enumerate(report["stages"]):
+        click.echo(f"  {'stages' if i == 0 else '':<9}  {stage['where']}  {stage['shape']}: {stage['streaming']}")
+    for warning in report["warnings"]:
+        click.echo(f"  warning    {warning}")

@@ -1,0 +1,148 @@
+"""``fluxion run -p``: several processes of one run on this machine, started and stopped together."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Sequence
+from types import FrameType
+from typing import Any
+
+from .counts import CountingListener, Counts, added
+from .process import say_end
+from .progress import Progress
+
+GRACE = 5.0
+"""Seconds between asking the other processes of a failed run to stop and ending them by force."""
+
+CHECK_EVERY = 0.05
+
+
+class Child:
+    """A process of the run, and what it has told last."""
+
+    def __init__(self, command: Sequence[str], environ: dict[str, str], lifeline: int, report: tuple[int, int]) -> None:
+        read_end, write_end = report
+        self.process = subprocess.Popen(command, env=environ, pass_fds=(lifeline, write_end), start_new_session=True)
+        os.close(write_end)
+        self.pipeline = ""
+        self.counts: Counts = CountingListener().counts()
+        self.error: str | None = None
+        self._thread = threading.Thread(target=self._listen, args=(read_end,), daemon=True)
+        self._thread.start()
+
+    def _listen(self, read_end: int) -> None:
+        with os.fdopen(read_end, encoding="utf-8") as lines:
+            for line in lines:
+                message: dict[str, Any] = json.loads(line)
+                self.pipeline, self.counts = message["pipeline"], message["counts"]
+                self.error = message.get("error", self.error)
+
+    def heard_out(self) -> None:
+        """Wait for the last words of a process that has ended."""
+        self._thread.join(timeout=5)
+
+    def signal(self, number: int) -> None:
+        if self.process.poll() is None:
+            self.process.send_signal(number)
+
+
+def run_processes(
+    count: int,
+    command: Callable[[int, str, int, int], Sequence[str]],
+    environ: dict[str, str],
+    *,
+    as_json: bool,
+    quiet: bool,
+) -> int:
+    """Run ``count`` processes to their end and answer the exit code: 0, or that of the first one that failed.
+
+    ``command`` gives the command line of a process from its number, the addresses of all, and the file descriptors of
+    its report and its lifeline. SIGTERM and SIGINT are passed on to all of them. When one fails the others are stopped.
+    """
+    started = time.monotonic()
+    addresses = ";".join(free_addresses(count))
+    lifeline, held = os.pipe()
+    asked: list[int] = []
+    children: list[Child] = []
+
+    def pass_on(number: int, frame: FrameType | None) -> None:
+        asked.append(number)
+        for child in children:
+            child.signal(number)
+
+    before = {number: signal.signal(number, pass_on) for number in (signal.SIGTERM, signal.SIGINT)}
+    progress: Progress | None = None
+    try:
+        for number in range(count):
+            report = os.pipe()
+            children.append(Child(command(number, addresses, report[1], lifeline), environ, lifeline, report))
+        for asked_before in list(asked):
+            pass_on(asked_before, None)
+        if not quiet and not as_json:
+            progress = Progress(lambda: added(child.counts for child in children), f"{count} processes")
+            progress.start()
+        first = _wait(children)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        os.close(held)
+        os.close(lifeline)
+        if progress is not None:
+            progress.stop()
+    for child in children:
+        child.heard_out()
+    code = 0 if first is None else _exit_code(first)
+    errors = [child.error for child in ([first] if first else []) + children if child.error]
+    error = errors[0] if errors else None if first is None else _last_words(children.index(first), first)
+    pipeline = next((child.pipeline for child in children if child.pipeline), "")
+    counts = added(child.counts for child in children)
+    say_end(pipeline, counts, time.monotonic() - started, code, error, as_json=as_json, quiet=quiet)
+    return code
+
+
+def _wait(children: Sequence[Child]) -> Child | None:
+    """Wait until all have ended; answer the first one that failed."""
+    first: Child | None = None
+    give_up = 0.0
+    while any(child.process.poll() is None for child in children):
+        time.sleep(CHECK_EVERY)
+        failed = [child for child in children if child.process.poll() not in (None, 0)]
+        if failed and first is None:
+            first = failed[0]
+            give_up = time.monotonic() + GRACE
+            for child in children:
+                child.signal(signal.SIGTERM)
+        elif first is not None and time.monotonic() > give_up:
+            for child in children:
+                child.signal(signal.SIGKILL)
+    return first or next((child for child in children if child.process.returncode), None)
+
+
+def _exit_code(child: Child) -> int:
+    """The exit code as a shell has it: 128 and the signal's number for a process that a signal ended."""
+    code = child.process.returncode
+    return 128 - code if code < 0 else code
+
+
+def _last_words(number: int, child: Child) -> str:
+    code = child.process.returncode
+    how = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+    return f"process {number} {how}; nothing is lost: the next run resumes from the last checkpoint"
+
+
+def free_addresses(count: int) -> list[str]:
+    """Loopback addresses whose ports nobody listens on."""
+    sockets = [socket.socket() for _ in range(count)]
+    try:
+        for each in sockets:
+            each.bind(("127.0.0.1", 0))
+        return [f"127.0.0.1:{each.getsockname()[1]}" for each in sockets]
+    finally:
+        for each in sockets:
+            each.close()

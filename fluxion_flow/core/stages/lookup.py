@@ -1,0 +1,199 @@
+"""$lookup: join documents of a collection."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ...errors import Where
+from ..environment import Environment
+from ..expressions import kinds
+from ..expressions.nodes import Node
+from ..expressions.operators.binding import variable_name
+from ..expressions.parse import SYSTEM_VARIABLES, Parser
+from ..expressions.paths import path_in
+from .collections import FieldIndex, find_collection, joined_values
+from .documents import constant_documents
+from .inner import InnerPipeline, parse_inner
+from .registry import stage
+from .set import assign
+from .shapes import Document, PerDocument
+
+if TYPE_CHECKING:
+    from ..program import RunEmitter
+
+Probe = tuple[FieldIndex, str, tuple[str, ...]]
+"""An index, and the variable and path whose value a document must hold there."""
+
+
+class Join:
+    """Finds the documents of a collection that belong to a document."""
+
+    def __init__(
+        self,
+        documents: Sequence[Document],
+        index: FieldIndex | None,
+        local: tuple[str, ...],
+        pipeline: InnerPipeline | None,
+        probe: Probe | None,
+        constant: bool,
+    ) -> None:
+        self._documents = documents
+        self._index = index
+        self._local = local
+        self._pipeline = pipeline
+        self._probe = probe
+        self._constant = constant
+        self._kept: tuple[Any, list[Document]] | None = None
+
+    def find(self, document: Document, env: Environment, variables: dict[str, Any]) -> list[Document]:
+        """The joined documents, in the order of the collection (or of the pipeline)."""
+        if self._pipeline is None:
+            return [self._documents[i] for i in self._positions(document)]
+        if self._constant:
+            kept = self._kept
+            if kept is None or kept[0] != env.now:
+                found = self._pipeline.run_for(list(self._documents), env.within())
+                kept = self._kept = (env.now, found)
+            return list(kept[1])
+        if self._index is not None:
+            documents = [self._documents[i] for i in self._positions(document)]
+        elif self._probe is not None:
+            index, name, path = self._probe
+            value = variables[name] if name in variables else env.variables[name]
+            documents = [self._documents[i] for i in index.find([path_in(value, path)])]
+        else:
+            documents = list(self._documents)
+        return self._pipeline.run_for(documents, env.within(variables))
+
+    def _positions(self, document: Document) -> list[int]:
+        assert self._index is not None
+        return self._index.find(joined_values(document, self._local))
+
+
+@dataclass(frozen=True, eq=False)
+class Lookup(PerDocument):
+    join: Join
+    variables: tuple[tuple[str, Node], ...]
+    into: tuple[str, ...]
+
+    def emit(self, e: RunEmitter) -> None:  # type: ignore[override]
+        values = [(name, e.value(node)) for name, node in self.variables]
+        document = e.materialize()
+        given = "{" + ", ".join(f"{name!r}: {atom.code}" for name, atom in values) + "}"
+        find = e.bind(self.join.find, "lookup")
+        found = e.assign(f"{find}({document.code}, env, {given})", kinds.ARRAY, "a")
+        assign(e, [(self.into, found)])
+
+
+def equality_probe(pipeline: Any, documents: Sequence[Document], variables: frozenset[str]) -> Probe | None:
+    """The index that a pipeline may start from, if it begins with ``{$match: {$expr: {$eq: ["$field", "$$name"]}}}``.
+
+    The comparison may stand in an ``$and``. The pipeline still runs as it is, over fewer documents.
+    """
+    first = pipeline[0] if isinstance(pipeline, (list, tuple)) and pipeline else None
+    query = first.get("$match") if isinstance(first, Mapping) else None
+    test = query.get("$expr") if isinstance(query, Mapping) else None
+    tests = [test]
+    if isinstance(test, Mapping) and set(test) == {"$and"} and isinstance(test["$and"], (list, tuple)):
+        tests = list(test["$and"])
+    for one in tests:
+        sides = one.get("$eq") if isinstance(one, Mapping) and set(one) == {"$eq"} else None
+        if not isinstance(sides, (list, tuple)) or len(sides) != 2 or not all(isinstance(s, str) for s in sides):
+            continue
+        for field, outer in (sides, sides[::-1]):
+            name, _, rest = outer[2:].partition(".")
+            if field.startswith("$") and not field.startswith("$$") and outer.startswith("$$") and name in variables:
+                path = tuple(rest.split(".")) if rest else ()
+                return FieldIndex(documents, tuple(field[1:].split(".")), whole=True), name, path
+    return None
+
+
+def field_path(value: Any, where: Where, parser: Parser) -> tuple[str, ...]:
+    """A field name, dotted perhaps; ``()`` after reporting problems."""
+    if not isinstance(value, str) or not value or value.startswith("$"):
+        parser.problems.add(where, f"takes a field name without '$', got {value!r}")
+        return ()
+    return tuple(value.split(".")) if parser.check_path(value, where) else ()
+
+
+def let_variables(given: Mapping[str, Any], where: Where, parser: Parser) -> list[tuple[str, Node]]:
+    """The variables of ``let``, evaluated on the document outside; problems are reported."""
+    spec = given.get("let", {})
+    if not isinstance(spec, Mapping):
+        parser.problems.add(where / "let", f"takes an object of variables, got {spec!r}")
+        return []
+    return [
+        (name, parser.expression(value, where / "let" / name))
+        for name, value in spec.items()
+        if variable_name(name, where / "let" / str(name), parser)
+    ]
+
+
+def collection_of(given: Mapping[str, Any], name: str, where: Where, parser: Parser) -> Sequence[Document] | None:
+    """The collection under ``name``, or no documents at all where the pipeline brings its own with $documents."""
+    pipeline = given.get("pipeline")
+    own = (
+        isinstance(pipeline, (list, tuple))
+        and pipeline
+        and isinstance(pipeline[0], Mapping)
+        and "$documents" in pipeline[0]
+    )
+    if name not in given and own:
+        return ()
+    if name not in given:
+        hint = "name a collection, or begin the pipeline with $documents"
+        parser.problems.add(where / name, "required argument is missing", hint)
+        return None
+    return find_collection(given[name], where / name, parser)
+
+
+@stage("$lookup", shape="per document", examples=[])
+def lookup(spec: Any, where: Where, parser: Parser) -> Lookup | None:
+    """Add an array of the documents of a collection that belong to the document, under ``as``.
+
+    Either by equality of ``localField`` and ``foreignField`` (an array stands for its elements, missing for null), or
+    by a ``pipeline`` over the collection, which sees the values of ``let`` as ``$$name``; or both, the pipeline then
+    runs over the documents that are equal. The collection is indexed once by the field; a pipeline that begins with a
+    ``$match`` on ``{$expr: {$eq: ["$field", "$$name"]}}`` is served by an index too. MongoDB: $lookup.
+    """
+    optional = ("from", "localField", "foreignField", "let", "pipeline")
+    given = parser.arguments(spec, where, ("as",), optional)
+    if given is None:
+        return None
+    before = len(parser.problems.found)
+    documents = collection_of(given, "from", where, parser)
+    into = field_path(given["as"], where / "as", parser)
+    local: tuple[str, ...] = ()
+    foreign: tuple[str, ...] = ()
+    if "localField" in given or "foreignField" in given:
+        for name in ("localField", "foreignField"):
+            if name not in given:
+                parser.problems.add(where / name, "required argument is missing", "give localField and foreignField")
+        local = field_path(given["localField"], where / "localField", parser) if "localField" in given else ()
+        foreign = field_path(given["foreignField"], where / "foreignField", parser) if "foreignField" in given else ()
+    elif "pipeline" not in given:
+        parser.problems.add(where, "needs a condition of the join", "give localField and foreignField, or a pipeline")
+    if "let" in given and "pipeline" not in given:
+        parser.problems.add(where / "let", "there is no pipeline that could use the variables", "remove it")
+    variables = let_variables(given, where, parser)
+    pipeline, probe = None, None
+    scope = parser.with_variables(*(name for name, _ in variables))
+    if "pipeline" in given:
+        pipeline = parse_inner(given["pipeline"], where / "pipeline", scope, "$lookup")
+    if documents is None or len(parser.problems.found) > before:
+        return None
+    if foreign and "from" not in given and pipeline is not None:
+        documents = constant_documents(pipeline.stages[0])
+        if documents is None:
+            what = "its documents must be constants where they are joined by a field"
+            parser.problems.add(pipeline.stages[0].where, what, "leave localField and foreignField out")
+            return None
+        pipeline = InnerPipeline(pipeline.stages[1:])
+    free = scope.variables - SYSTEM_VARIABLES - set(parser.resources.variables)
+    if pipeline is not None and not foreign:
+        probe = equality_probe(given["pipeline"], documents, free)
+    index = FieldIndex(documents, foreign) if foreign else None
+    constant = pipeline is not None and index is None and not free
+    return Lookup(where, Join(documents, index, local, pipeline, probe, constant), tuple(variables), into)
