@@ -11,7 +11,7 @@ from typing import IO, TYPE_CHECKING, Any
 import click
 
 from ..errors import FluxionError, PipelineError, Problem, Problems, Where
-from .failures import FAILED, error_data, exit_code, json_option, redacted
+from .failures import error_data, exit_code, json_option, redacted
 
 if TYPE_CHECKING:
     from ..core.resources import Resources
@@ -189,6 +189,3 @@ def _tell(bad: Iterable[tuple[int, str]]) -> None:
 
 def _count(bad: Sequence[tuple[int, str]]) -> str:
     return "1 line is no JSON object" if len(bad) == 1 else f"{len(bad)} lines are no JSON objects"
-
-
-__all__ = ["FAILED", "command"]

@@ -42,7 +42,7 @@ def _report(target: str) -> dict[str, Any]:
 
     found = explain(plan)
     stages = [
-        {"where": f"stages[{i}].{stage.operator}", **_support(stage.operator, plan.bounded)}
+        {"where": f"stages[{i}].{stage.operator}", **_support(stage.operator)}
         for i, stage in enumerate(plan.definition.stages)
     ]
     data = found.to_dict()
@@ -57,8 +57,8 @@ def _report(target: str) -> dict[str, Any]:
     }
 
 
-def _support(operator: str, bounded: bool) -> dict[str, str]:
-    """A stage's shape, and what it does on a source of this kind."""
+def _support(operator: str) -> dict[str, str]:
+    """A stage's shape, and on which sources it works."""
     from ..core.stages.registry import all_stages
 
     entry = all_stages()[operator]
@@ -81,6 +81,6 @@ def _print(report: dict[str, Any]) -> None:
     for note in guarantee["notes"]:
         click.echo(f"             {note}")
     for i, stage in enumerate(report["stages"]):
-        click.echo(f"  {'stages' if i == 0 else '':<9}  {stage['where']}  {stage['shape']}: {stage['streaming']}")
+        click.echo(f"  {'stages' if i == 0 else '':<9}  {stage['where']}  {stage['shape']}")
     for warning in report["warnings"]:
         click.echo(f"  warning    {warning}")

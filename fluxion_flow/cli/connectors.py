@@ -65,9 +65,9 @@ def _show(connector: Connector, as_json: bool) -> None:
     print_entry(connector.type, connector.doc.strip() or connector.title, {}, ())
     for kind in _kinds(connector):
         click.echo(f"as a {kind}")
-        options = [(f"  {o.name}", _type(o), _default(o), _doc(o)) for o in connector.options(kind)]
-        if options:
-            print_rows(("  option", "type", "default", "what it is"), options)
+        cells = [(f"  {o.name}", _type(o), _default(o), _doc(o)) for o in connector.options(kind)]
+        if cells:
+            print_rows(("  option", "type", "default", "what it is"), cells)
         else:
             click.echo("  no options")
         click.echo()
@@ -94,13 +94,11 @@ def _type(option: Option) -> str:
 def _default(option: Option) -> str:
     if option.required:
         return "required"
-    return (
-        ""
-        if option.default is None
-        else str(option.default).lower()
-        if isinstance(option.default, bool)
-        else str(option.default)
-    )
+    return "" if option.default is None else _shown(option.default)
+
+
+def _shown(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _doc(option: Option) -> str:

@@ -11,8 +11,9 @@ from typing import Any
 from ..observe.context import StreamingContext
 from ..observe.listener import StreamingMetricsListener
 
+NUMBERS = ("read", "dead_lettered", "skipped", "retries")
 Counts = dict[str, Any]
-"""``read``, ``dead_lettered``, ``skipped``, ``retries``: numbers; ``delivered``: by sink; ``left``: by source partition."""
+"""``read``, ``dead_lettered``, ``skipped``, ``retries``: numbers; ``delivered``: by sink; ``left``: by partition."""
 
 
 class CountingListener(StreamingMetricsListener):
@@ -28,8 +29,11 @@ class CountingListener(StreamingMetricsListener):
     def counts(self) -> Counts:
         """The counts of this moment."""
         with self._lock:
-            numbers = {name: self._numbers[name] for name in ("read", "dead_lettered", "skipped", "retries")}
+            numbers = {name: self._numbers[name] for name in NUMBERS}
             return {**numbers, "delivered": dict(self._delivered), "left": dict(self._left)}
+
+    def on_start(self, context: StreamingContext) -> None:
+        self.started = time.monotonic()
 
     def on_fetched(self, context: StreamingContext, *, documents: int, rejects: int, waited: float) -> None:
         self._add("read", documents)
@@ -64,18 +68,14 @@ class CountingListener(StreamingMetricsListener):
 
 def added(parts: Iterable[Counts]) -> Counts:
     """The counts of several processes as one."""
-    numbers: Counter[str] = Counter()
+    numbers: Counter[str] = Counter(dict.fromkeys(NUMBERS, 0))
     delivered: Counter[str] = Counter()
     left: dict[str, float] = {}
     for part in parts:
-        numbers.update({name: part[name] for name in ("read", "dead_lettered", "skipped", "retries")})
+        numbers.update({name: part[name] for name in NUMBERS})
         delivered.update(part["delivered"])
         left.update(part["left"])
-    return {
-        **{name: numbers[name] for name in ("read", "dead_lettered", "skipped", "retries")},
-        "delivered": dict(delivered),
-        "left": left,
-    }
+    return {**numbers, "delivered": dict(delivered), "left": left}
 
 
 def in_words(pipeline: str, counts: Counts, seconds: float) -> str:

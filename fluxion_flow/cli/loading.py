@@ -18,7 +18,7 @@ from pathlib import Path
 from types import ModuleType, TracebackType
 from typing import TYPE_CHECKING, Any
 
-from ..errors import PipelineError, Problem, Problems, did_you_mean
+from ..errors import PipelineError, Problems, did_you_mean
 from .failures import TargetError
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def load(target: str) -> StreamingPipelineDefinition:
 
 
 def find(target: str) -> Found:
-    """What a target names. Raises :class:`TargetError`, and :class:`PipelineError` with the problems of a definition."""
+    """What a target names. Raises as :func:`load` does."""
     place, name = _split(target)
     if not name and Path(place).suffix.lower() in DEFINITIONS:
         from ..dsl.model import StreamingPipelineDefinition
@@ -173,7 +173,8 @@ def _taken(module_name: str, file: Path) -> bool:
 def _import_apart(module_name: str, file: Path) -> ModuleType:
     name = f"{module_name}@{file}"
     spec = importlib.util.spec_from_file_location(name, file)
-    assert spec is not None and spec.loader is not None
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     spec.loader.exec_module(module)
@@ -290,8 +291,3 @@ def _found(value: Any) -> Found | None:
 
     made = plan_of(value)
     return Found(None, value) if made is None else Found(made.definition, value)
-
-
-def problems_of(error: PipelineError) -> tuple[Problem, ...]:
-    """The problems of an error, each once."""
-    return tuple(dict.fromkeys(error.problems))

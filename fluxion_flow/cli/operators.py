@@ -1,4 +1,4 @@
-"""``fluxion operators``: operators of expressions and queries, accumulators and window functions, from their registries."""
+"""``fluxion operators``: what expressions, queries, groups and windows can compute, from the registries."""
 
 from __future__ import annotations
 

@@ -27,6 +27,9 @@ from .progress import Progress
 if TYPE_CHECKING:
     from bytewax.dataflow import Dataflow
 
+INTERRUPTED = 128 + signal.SIGINT
+"""Exit code of a run that a second SIGINT ended at once."""
+
 REPORT_EVERY = 0.25
 """Seconds between two reports of a process to the one that started it."""
 
@@ -85,9 +88,9 @@ class _Ending:
     def failed(self, kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
         """Answer an exception that ended the run: with its text where it is ours, with all of it where it is not."""
         ours = _ours(error)
-        if ours is None:
+        if ours is None and not issubclass(kind, KeyboardInterrupt):
             traceback.print_exception(kind, error, trace)
-        code = FAILED if ours is None else exit_code(ours)
+        code = INTERRUPTED if issubclass(kind, KeyboardInterrupt) else FAILED if ours is None else exit_code(ours)
         self.say(ours or error, code)
         sys.stdout.flush()
         sys.stderr.flush()
@@ -112,8 +115,9 @@ def _ours(error: BaseException | None) -> FluxionError | None:
 
 
 def _text(error: BaseException) -> str:
-    text = str(error) if isinstance(error, FluxionError) else f"{type(error).__name__}: {error}"
-    return redacted(text)
+    if isinstance(error, KeyboardInterrupt):
+        return "interrupted; the next run resumes from the last checkpoint"
+    return redacted(str(error) if isinstance(error, FluxionError) else f"{type(error).__name__}: {error}")
 
 
 class _Alone(_Ending):

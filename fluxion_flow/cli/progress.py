@@ -63,7 +63,7 @@ class Progress:
 
 
 def line(title: str, counts: Counts, rate: float, seconds: float) -> str:
-    """``orders  read 120,000  delivered 4,000  61,000/s  left 12,000,000  2 s``; what is left is in the source's unit."""
+    """``orders  read 120,000  delivered 4,000  61,000/s  left 12,000,000  2 s``; the source's unit for what is left."""
     parts = [title, f"read {counts['read']:,}", f"delivered {sum(counts['delivered'].values()):,}"]
     if counts["dead_lettered"]:
         parts.append(f"dead-lettered {counts['dead_lettered']:,}")

@@ -95,7 +95,7 @@ def command(
         options += ["-r", store, "-b", str(backup_interval)]
     if workers > 1:
         options += ["-w", str(workers)]
-    environ = {"RUST_BACKTRACE": "0", **{k: v for k, v in os.environ.items() if k != "RUST_BACKTRACE"}}
+    environ = {**os.environ, "RUST_BACKTRACE": "0"}
     if processes == 1:
         sys.stdout.flush()
         line = _bytewax(options, target, as_json=as_json, quiet=quiet)
@@ -123,7 +123,7 @@ def prepare_store(store: Path, workers: int, partitions: int | None) -> None:
 
     try:
         store.mkdir(parents=True, exist_ok=True)
-        init_db_dir(store, partitions or workers)
+        init_db_dir(store, partitions or workers)  # type: ignore[no-untyped-call]
     except OSError as error:
         raise TargetError(str(store), f"cannot be made a checkpoint store ({error.strerror})") from None
 

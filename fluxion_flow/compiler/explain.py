@@ -65,7 +65,10 @@ class StepView:
 
 @dataclass(frozen=True)
 class Explanation:
-    """Everything there is to say of a pipeline before it runs. ``on_error``: the policy that most of its steps have."""
+    """Everything there is to say of a pipeline before it runs.
+
+    ``on_error`` is the policy that most of its steps have; ``changed`` names the settings that differ from the defaults.
+    """
 
     name: str
     source: Endpoint
@@ -75,6 +78,7 @@ class Explanation:
     on_error: str
     guarantee: Guarantee
     settings: Mapping[str, Any]
+    changed: tuple[str, ...]
     warnings: tuple[str, ...]
 
     def to_dict(self) -> dict[str, Any]:
@@ -107,6 +111,7 @@ def explain(plan: Plan, *, code: bool = False) -> Explanation:
         on_error=_usual(plan, letters),
         guarantee=guarantee(plan),
         settings={**settings, "emit": plan.emit},
+        changed=tuple(definition.config.changed()),
         warnings=tuple(_warnings(plan)),
     )
 

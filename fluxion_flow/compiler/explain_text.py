@@ -27,7 +27,7 @@ def as_text(explanation: Explanation) -> str:
     rest: list[Entry] = [
         ("on error", [usual]),
         ("guarantee", _guarantee(explanation)),
-        ("settings", [_settings(explanation.settings)]),
+        ("settings", [_settings(explanation)]),
     ]
     if explanation.warnings:
         rest.append(("warnings" if len(explanation.warnings) > 1 else "warning", list(explanation.warnings)))
@@ -95,8 +95,11 @@ def _guarantee(explanation: Explanation) -> list[str]:
     return lines + list(found.notes)
 
 
-def _settings(settings: Mapping[str, Any]) -> str:
-    return ", ".join(f"{name}: {_value(value)}" for name, value in settings.items() if value not in ("", None, {}))
+def _settings(explanation: Explanation) -> str:
+    """The settings that matter always, and those that have been changed."""
+    names = dict.fromkeys(("batch_size", "emit", *explanation.changed))
+    shown = ", ".join(f"{name}: {_value(explanation.settings[name])}" for name in names)
+    return f"{shown}; the others have their defaults"
 
 
 def _value(value: Any) -> str:

@@ -9,6 +9,7 @@ from bytewax.dataflow import Dataflow, Stream
 from bytewax.outputs import DynamicSink, Sink, StatelessSinkPartition
 
 from ..connect import registry
+from ..connect.encoding import to_extended
 from ..connect.spi import Batch, StreamingSink, StreamingSource
 from ..core.program import Program
 from ..errors import Where
@@ -181,7 +182,7 @@ class _LetterDocuments:
         self._number = number
 
     def __call__(self, items: list[Any]) -> list[Any]:
-        return [d for item in items if item.sink == self._number for d in item.documents]
+        return [to_extended(d) for item in items if item.sink == self._number for d in item.documents]
 
 
 class _End(DynamicSink[Any]):

@@ -15,6 +15,7 @@ from typing import Any
 
 from bytewax.operators import StatefulBatchLogic
 
+from ..connect.encoding import to_extended
 from ..connect.spi import Batch, DeliveryError, SinkWriter, StreamingSink
 from ..policy.engine import GaveUp
 from ..policy.model import StreamingErrorPolicy
@@ -33,7 +34,8 @@ Pending = tuple[Batch, list[int]]
 class RouteStep:
     """Sends batches to the part of a sink that this worker writes: its own, or the only one of a single writer.
 
-    ``when`` is the program of a sink's query; without it every document is delivered.
+    ``when`` is the program of a sink's query; without it every document is delivered. With ``letters``, the number of
+    a dead-letter sink, the dead letters for it are delivered, as Extended JSON so that every connector can hold them.
     """
 
     def __init__(self, run: Run, sink: StreamingSink, when: StageStep | None = None, letters: int | None = None) -> None:
@@ -54,7 +56,7 @@ class RouteStep:
                 if self._letters is None:
                     out.append(item)
                 elif item.sink == self._letters:
-                    out.append(to_part(part, Batch(item.documents)))
+                    out.append(to_part(part, Batch([to_extended(letter) for letter in item.documents])))
         return out
 
 

@@ -10,11 +10,14 @@ from typing import Any
 from ...errors import Where
 from ..batch import run_segments
 from ..environment import Environment
-from ..expressions.parse import Parser
+from ..expressions.parse import MAX_DEPTH, Parser
 from ..plan import Segment, segments
 from ..program import DocumentError
 from .registry import parse_within
 from .shapes import Document, PerDocument, Stage
+
+_LEVELS = 8
+"""How many levels of a definition a pipeline within a stage counts for."""
 
 
 @dataclass(frozen=True)
@@ -60,4 +63,13 @@ def parse_inner(
             name = next(iter(item), None) if isinstance(item, dict) else None
             if name in refused:
                 parser.problems.add(where / i, f"{name} cannot stand inside {stage}", "move it out of this pipeline")
-    return InnerPipeline(tuple(parse_within(spec, where, parser)))
+    if parser.depth > MAX_DEPTH - _LEVELS:
+        parser.problems.add(
+            where, f"more than {MAX_DEPTH // _LEVELS} pipelines within each other", "run some of them one after another"
+        )
+        return InnerPipeline(())
+    parser.depth += _LEVELS
+    try:
+        return InnerPipeline(tuple(parse_within(spec, where, parser)))
+    finally:
+        parser.depth -= _LEVELS

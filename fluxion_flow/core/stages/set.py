@@ -69,6 +69,10 @@ def flatten(
 
 def colliding(paths: list[tuple[str, ...]]) -> tuple[str, str] | None:
     """Two paths of which one lies on or below the other, or ``None``."""
+    whole = set(paths)
+    prefixes = {path[:n] for path in paths for n in range(1, len(path))}
+    if len(whole) == len(paths) and not whole & prefixes:
+        return None
     for i, a in enumerate(paths):
         for b in paths[i + 1 :]:
             short, long = sorted((a, b), key=len)

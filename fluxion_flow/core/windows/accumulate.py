@@ -1,7 +1,7 @@
 """Accumulators over windows: each value is added once and, where it can be, taken out again once.
 
 Results are to the bit those of the accumulator over the window's documents. A window that only grows adds; one that
-slides removes (sums, deviations, extremes, medians) or keeps two stacks of partial states (``$topN`` and its like);
+slides removes (sums, deviations, extremes, medians, sets) or keeps two stacks of partial states (``$topN`` and its like);
 only accumulators whose result is as large as the window go through it anew.
 """
 
@@ -14,7 +14,7 @@ from typing import Any
 
 from ...errors import FluxionError
 from ..accumulators import Accumulator
-from ..accumulators.collect import Push
+from ..accumulators.collect import AddToSet, Push
 from ..accumulators.extremes import Max, MaxN, Min, MinN
 from ..accumulators.moments import add_moment, moments, standard_deviation
 from ..accumulators.picking import First, FirstN, Last, LastN
@@ -200,6 +200,35 @@ class _Ranks:
         return found[0] if isinstance(self._accumulator, Median) else found
 
 
+class _Sets:
+    """$addToSet: how often each value is in the window, by how it is written."""
+
+    def __init__(self, accumulator: Accumulator) -> None:
+        self._accumulator = accumulator
+        self._shapes: dict[Any, dict[Any, list[Any]]] = {}
+        self._state: dict[Any, Any] = {}
+
+    def add(self, value: Any) -> None:
+        for key, kept in self._accumulator.add(self._accumulator.zero(), value).items():
+            shapes = self._shapes.setdefault(key, {})
+            shapes.setdefault(representation(kept), [0, kept])[0] += 1
+            self._state[key] = shapes[min(shapes)][1]
+
+    def remove(self, value: Any) -> None:
+        for key, kept in self._accumulator.add(self._accumulator.zero(), value).items():
+            shapes, shape = self._shapes[key], representation(kept)
+            shapes[shape][0] -= 1
+            if shapes[shape][0] == 0:
+                del shapes[shape]
+            if shapes:
+                self._state[key] = shapes[min(shapes)][1]
+            else:
+                del self._shapes[key], self._state[key]
+
+    def result(self) -> Any:
+        return self._accumulator.result(self._state)
+
+
 class _TwoStacks:
     """A queue of states: what came last is one state, what leaves first is a stack of states of all behind it."""
 
@@ -265,6 +294,7 @@ _SLIDING: dict[type, Any] = {
     StdDevSamp: _Deviations,
     Min: _Extremes,
     Max: _Extremes,
+    AddToSet: _Sets,
     Median: _Ranks,
     Percentile: _Ranks,
 }

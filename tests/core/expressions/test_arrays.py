@@ -61,7 +61,7 @@ MIXED = st.lists(
         ({"$zip": {"inputs": [["a"], None]}}, None),
         ({"$zip": {"inputs": [[1], [2, 3]], "useLongestLength": True}}, [[1, 2], [None, 3]]),
         ({"$arrayToObject": [[]]}, {}),
-        ({"$arrayToObject": [[["a.b", 1], ["$c", 2]]]}, {"a.b": 1, "$c": 2}),
+        ({"$arrayToObject": {"$literal": [["a.b", 1], ["$c", 2]]}}, {"a.b": 1, "$c": 2}),
         ({"$objectToArray": {"a": "$absent"}}, []),
     ],
 )
@@ -73,18 +73,24 @@ def test_arrays_are_read_as_mongodb_reads_them(spec: Any, expected: Any, evaluat
     ("spec", "text"),
     [
         ({"$size": "$absent"}, "$size takes an array, got missing"),
-        ({"$arrayElemAt": [[1], 2**31]}, "$arrayElemAt takes a whole number from -2147483648 to 2147483647 as its index, got 2147483648"),
+        (
+            {"$arrayElemAt": [[1], 2**31]},
+            "$arrayElemAt takes a whole number from -2147483648 to 2147483647 as its index, got 2147483648",
+        ),
         ({"$arrayElemAt": [[1], math.nan]}, "$arrayElemAt takes a whole number as its index, got nan"),
         ({"$slice": [[1], 0, 0]}, "$slice takes a whole number of at least 1 as its number of items, got 0"),
         ({"$range": [0, 5, 0]}, "$range takes a step other than 0"),
         ({"$range": [0, 2**31 - 1]}, "$range makes at most 6500000 numbers, 2147483647 were asked for"),
         ({"$firstN": {"input": [1], "n": 1.5}}, "$firstN takes a whole number as n, got 1.5"),
         ({"$zip": {"inputs": "$absent"}}, "$zip takes an array of arrays as its inputs, got missing"),
-        ({"$arrayToObject": [[["a", 1, 2]]]}, "$arrayToObject takes [name, value] pairs or {k: name, v: value} documents"),
+        (
+            {"$arrayToObject": [[["a", 1, 2]]]},
+            "$arrayToObject takes [name, value] pairs or {k: name, v: value} documents",
+        ),
         ({"$arrayToObject": [[[1, 2]]]}, "$arrayToObject takes strings as names, got int"),
         ({"$arrayToObject": [[["a\0", 2]]]}, "$arrayToObject takes names without null bytes"),
     ],
-)  # fmt: skip
+)
 def test_what_is_no_array_says_so(spec: Any, text: str, evaluate: Evaluate) -> None:
     with pytest.raises(EvaluationError) as raised:
         evaluate(spec)

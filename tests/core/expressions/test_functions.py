@@ -153,7 +153,7 @@ def test_javascript_that_takes_too_much_is_stopped(evaluate: Evaluate, monkeypat
 
 @needs_engine
 def test_javascript_keeps_nothing_between_calls(evaluate: Evaluate) -> None:
-    with pytest.raises(EvaluationError, match="object is not extensible|'count' is not defined"):
+    with pytest.raises(EvaluationError, match=r"object is not extensible|'count' is not defined"):
         evaluate(_call("function() { count = 1; return count; }", lang="js"))
 
 

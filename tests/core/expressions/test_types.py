@@ -234,8 +234,8 @@ def test_hashes_are_those_of_a_hashed_index(value: Any, expected: int) -> None:
 
 def test_the_size_of_every_type_in_bson() -> None:
     document = {
-        "a": None, "b": True, "c": 1, "d": 2**40, "e": 1.5, "f": Decimal(1), "g": "é", "h": DATE, "i": [1, "x"], "j": {},
-        "k": b"xy", "l": re.compile("ab", re.IGNORECASE),
+        "a": None, "b": True, "c": 1, "d": 2**40, "e": 1.5, "f": Decimal(1), "g": "é", "h": DATE, "i": [1, "x"],
+        "j": {}, "k": b"xy", "l": re.compile("ab", re.IGNORECASE),
     }  # fmt: skip
     sizes = [0, 1, 4, 8, 8, 16, 7, 8, 5 + 3 + 4 + 3 + 6, 5, 7, 5]
     assert size_in_bson(document) == 5 + sum(3 + size for size in sizes)

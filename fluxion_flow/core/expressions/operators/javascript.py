@@ -82,7 +82,7 @@ def _context(body: str) -> Callable[[str], str]:
 
 def _first_line(error: Exception) -> str:
     text = str(error).strip().split("\n")[0]
-    if text in ("", "null"):
+    if text in ("", "null") or "out of memory" in text:
         return f"it takes more than {MEMORY // 1024 // 1024} MiB of memory"
     return f"it takes more than {SECONDS:g} seconds" if "interrupted" in text else text
 
