@@ -14,9 +14,9 @@ from .failures import WRONG, json_option, print_json, problem_data, redacted
 @json_option
 @click.pass_context
 def command(ctx: click.Context, targets: tuple[str, ...], as_json: bool) -> None:
-    """Check definitions and report every problem with its path and what to do about it.
+    """Check definitions and report every problem.
 
-    Nothing is opened and nothing runs. For a good definition: what it guarantees, and how each stage works on its
+    Each problem is told with its path and what to do about it. Nothing is opened and nothing runs. For a good definition: what it guarantees, and how each stage works on its
     source. Exit code 2 when anything is wrong.
     """
     reports = [_report(target) for target in targets]

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 @click.argument("type_", metavar="[TYPE]", required=False)
 @json_option
 def command(type_: str | None, as_json: bool) -> None:
-    """List the installed connectors; or show one, with its options as a source and as a sink."""
+    """List the connectors, or show one with its options."""
     from ..connect.registry import ConnectorUnavailable, connector_types, find_connector
 
     if type_ is not None:

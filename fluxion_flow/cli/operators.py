@@ -37,7 +37,7 @@ class Entry:
 @click.option("--family", type=click.Choice(FAMILIES), help="Only these.")
 @json_option
 def command(name: str | None, family: str | None, as_json: bool) -> None:
-    """List the operators with their arguments; or show one, with examples.
+    """List the operators, or show one with examples.
 
     Expression operators compute values, query operators stand in $match, accumulators in $group, window functions in
     $setWindowFields. The $ of NAME may be left out.

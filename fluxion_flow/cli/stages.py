@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 @click.argument("name", required=False)
 @json_option
 def command(name: str | None, as_json: bool) -> None:
-    """List the stages with their shape and how they work in a stream; or show one, with examples.
+    """List the stages, or show one with examples.
 
-    The $ of NAME may be left out.
+    A stage's shape says how it works in a stream. The $ of NAME may be left out.
     """
     from ..core.stages.registry import all_stages
     from ..errors import did_you_mean

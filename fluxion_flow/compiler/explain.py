@@ -67,7 +67,7 @@ class StepView:
 class Explanation:
     """Everything there is to say of a pipeline before it runs.
 
-    ``on_error`` is the policy that most of its steps have; ``changed`` names the settings that differ from the defaults.
+    ``on_error`` is the policy that most of its steps have; ``changed`` names the settings that are not the defaults.
     """
 
     name: str

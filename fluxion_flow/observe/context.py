@@ -13,9 +13,9 @@ class StreamingContext:
 
     ``pipeline`` and ``step`` (``source``, ``stages[1].$set``, ``sink``) say where; ``worker`` is the worker's index;
     ``connector`` the type of the source or sink. ``partition`` and ``position`` are the source partition and the
-    place in it of the batch at hand, ``attempt`` counts its attempts from 1. ``counters`` belongs to whoever reads the context: stages, callbacks and
-    listeners of one step share it. ``metadata`` holds what the user gave the pipeline (labels, environment). In ``memory`` a
-    listener may keep, under itself, what it need not find again for each call.
+    place in it of the batch at hand, ``attempt`` counts its attempts from 1. ``counters`` belongs to whoever reads the
+    context: stages, callbacks and listeners of one step share it. ``metadata`` holds what the user gave the pipeline
+    (labels, environment). In ``memory`` a listener may keep, under itself, what it need not find anew at each call.
     """
 
     pipeline: str

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from .context import StreamingContext
+from .shown_error import error_text
 
 log = logging.getLogger(__name__)
 
@@ -14,9 +15,10 @@ log = logging.getLogger(__name__)
 class StreamingMetricsListener:
     """Base of listeners: override what you want to hear (Fluxion: ``StreamingMetricsListener``).
 
-    Every hook gets the :class:`~fluxion_flow.observe.context.StreamingContext` of the step that speaks, then facts. Hooks run on the
-    worker's thread, between batches: be quick, and hand over to a thread of your own what is not. What a hook raises
-    is logged and changes nothing. Times are in seconds unless their name says otherwise.
+    Every hook gets the :class:`~fluxion_flow.observe.context.StreamingContext` of the step that speaks, then facts.
+    Hooks run on the worker's thread, between batches: be quick, and hand over to a thread of your own what is not. What
+    a hook raises is logged and changes nothing. Times are in seconds unless their name says otherwise. One listener
+    serves all workers of a process, so its hooks are called from several threads.
     """
 
     def on_start(self, context: StreamingContext) -> None:
@@ -31,7 +33,9 @@ class StreamingMetricsListener:
     def on_batch(self, context: StreamingContext, *, seconds: float, size_in: int, size_out: int) -> None:
         """A batch has gone through a run of stages (``stream.batch.duration``, ``stream.batch.size``)."""
 
-    def on_stage(self, context: StreamingContext, *, stage: str, size_in: int, size_out: int, nanoseconds: int | None) -> None:
+    def on_stage(
+        self, context: StreamingContext, *, stage: str, size_in: int, size_out: int, nanoseconds: int | None
+    ) -> None:
         """A stage of that run took in and gave out so many documents.
 
         ``nanoseconds`` is given for the batches whose stages are timed one by one (a sample), else ``None``.
@@ -53,7 +57,7 @@ class StreamingMetricsListener:
         """Documents were sent to a dead-letter sink."""
 
     def on_state(self, context: StreamingContext, *, keys: int, size: int) -> None:
-        """A keyed step's part was written to the checkpoint: its keys, and its size in bytes (``stream.state.size``)."""
+        """A keyed step's part was written to the checkpoint: its keys, its size in bytes (``stream.state.size``)."""
 
     def on_checkpoint(self, context: StreamingContext) -> None:
         """A source partition's position was taken into a checkpoint that is complete everywhere."""
@@ -65,28 +69,41 @@ class StreamingMetricsListener:
         """The run was asked to stop: what is in flight is delivered, then it ends."""
 
 
+HOOKS = tuple(name for name in vars(StreamingMetricsListener) if name.startswith("on_"))
+"""The names of all hooks."""
+
+
 class Listeners:
     """Speaks to several listeners, and keeps what they raise from the run."""
 
     def __init__(self, listeners: Sequence[StreamingMetricsListener]) -> None:
         self._by_hook: dict[str, list[Callable[..., None]]] = {}
-        for name in vars(StreamingMetricsListener):
-            if name.startswith("on_"):
-                hooks = [getattr(each, name) for each in listeners if overrides(each, name)]
-                if hooks:
-                    self._by_hook[name] = hooks
+        self._failed: set[str] = set()
+        for name in HOOKS:
+            hooks = [getattr(each, name) for each in listeners if overrides(each, name)]
+            if hooks:
+                self._by_hook[name] = hooks
 
     def wants(self, hook: str) -> bool:
         """Whether anybody listens to ``hook``."""
         return hook in self._by_hook
 
     def tell(self, hook: str, context: StreamingContext, **facts: Any) -> None:
-        """Call ``hook`` of every listener that has one."""
+        """Call ``hook`` of every listener that has one.
+
+        What a hook raises is logged as a warning the first time, and at DEBUG from then on: hooks are called for every
+        batch, and a broken one must not fill the log.
+        """
         for function in self._by_hook.get(hook, ()):
             try:
                 function(context, **facts)
             except Exception as error:  # noqa: BLE001 - a listener must not change the run
-                log.warning("listener %s failed: %s: %s", getattr(function, "__qualname__", hook), type(error).__name__, error)
+                self._log(getattr(function, "__qualname__", hook), error)
+
+    def _log(self, name: str, error: Exception) -> None:
+        level = logging.DEBUG if name in self._failed else logging.WARNING
+        self._failed.add(name)
+        log.log(level, "listener %s failed: %s: %s", name, type(error).__name__, error_text(error))
 
 
 def overrides(listener: StreamingMetricsListener, hook: str) -> bool:

@@ -1,7 +1,7 @@
 """``PrometheusListener``: what a run tells, as Prometheus series.
 
-Bytewax's own page (``BYTEWAX_DATAFLOW_API_ENABLED=1``, port 3030, ``/metrics``) shows ``prometheus_client.REGISTRY``, so
-the series appear there without a server of ours. Which metrics there are is said in :mod:`.vocabulary`.
+Bytewax's own page (``BYTEWAX_DATAFLOW_API_ENABLED=1``, port 3030, ``/metrics``) shows ``prometheus_client.REGISTRY``,
+so the series appear there without a server of ours. Which metrics there are is said in :mod:`.vocabulary`.
 """
 
 from __future__ import annotations
@@ -16,12 +16,11 @@ from typing import Any, Protocol
 
 from prometheus_client import REGISTRY, CollectorRegistry
 
-from ..connect.secrets import redact
-from ..errors import FluxionError
 from .context import StreamingContext
 from .listener import StreamingMetricsListener
 from .series import Distribution, Labels, Number, Parts, Series, series_of
-from .vocabulary import RESERVED_LABELS
+from .shown_error import error_class
+from .vocabulary import BASE_LABELS, RESERVED_LABELS
 
 log = logging.getLogger(__name__)
 
@@ -47,16 +46,15 @@ def default_listeners(config: WantsMetrics, given: Sequence[Any] = ()) -> tuple[
     try:
         return (PrometheusListener(),)
     except ValueError as error:
-        log.warning("the run has no metrics: %s", error)
+        log.warning("this run has no metrics: %s; give the others another name, or set metrics: false", error)
         return ()
 
 
 class PrometheusListener(StreamingMetricsListener):
-    """Counts what a run tells, under the labels ``pipeline``, ``connector``, ``environment``, ``worker`` and the user's.
+    """Counts what a run tells, labelled ``pipeline``, ``connector``, ``environment``, ``worker``, and as the user wants.
 
-    The user's labels are those of the pipeline's settings (``labels``), and ``labels`` given here, which win. Several
-    listeners of one registry, for the same pipeline or others, share its series. Every label's value passes through
-    :func:`~fluxion_flow.connect.secrets.redact`.
+    The user's labels are those of the pipeline's settings (``labels``), and ``labels`` given here, which win. Listeners
+    of one registry share its series, whatever pipelines and labels they are for.
 
     Raises :class:`ValueError` for a label that Prometheus does not accept, and when the registry has metrics of these
     names from elsewhere.
@@ -70,7 +68,7 @@ class PrometheusListener(StreamingMetricsListener):
         self.labels = dict(labels or {})
         self._series = series_of(registry)
         self._timed: dict[int, list[tuple[Number, int]]] = {}
-        """By thread: the stages of the batch at hand that were timed, with their nanoseconds."""
+        """By thread: the stages that were timed of the batch at hand, with their nanoseconds."""
 
     def _step(self, context: StreamingContext) -> _Step:
         found: _Step | None = context.memory.get(self)
@@ -80,8 +78,8 @@ class PrometheusListener(StreamingMetricsListener):
 
     def on_start(self, context: StreamingContext) -> None:
         step = self._step(context)
-        step.gauge("stream_start_timestamp_seconds").value = time.time()
-        step.gauge("stream_draining").value = 0.0
+        step.started.value = time.time()
+        step.draining.value = 0.0
 
     def on_fetched(self, context: StreamingContext, *, documents: int, rejects: int, waited: float) -> None:
         step = self._step(context)
@@ -126,8 +124,8 @@ class PrometheusListener(StreamingMetricsListener):
 
     def on_state(self, context: StreamingContext, *, keys: int, size: int) -> None:
         step = self._step(context)
-        step.state_bytes.by_part[context.partition] = size
         step.state_keys.by_part[context.partition] = keys
+        step.state_bytes.by_part[context.partition] = size
 
     def on_checkpoint(self, context: StreamingContext) -> None:
         self._step(context).checkpoint.value = time.time()
@@ -138,32 +136,27 @@ class PrometheusListener(StreamingMetricsListener):
             step.breaker(name, state).value = float(state == after.lower())
 
     def on_drain(self, context: StreamingContext) -> None:
-        self._step(context).gauge("stream_draining").value = 1.0
+        self._step(context).draining.value = 1.0
 
 
 class _Step:
-    """The series of one step on one worker, found once and then only added to."""
+    """The series of one step on one worker: found when they are first needed, and then only added to."""
 
     def __init__(self, series: Series, labels: Labels, step: str) -> None:
         self._series = series
         self._labels = labels
-        self._own = (*labels, ("step", step))
-        self._stage = (*labels, ("stage", step))
-        self._cache: dict[Any, Number] = {}
+        self._by_step = (*labels, ("step", step))
+        self._by_stage = (*labels, ("stage", step))
+        self._failures: dict[str, Number] = {}
+        self._lags: dict[str, Number] = {}
         self._shares: list[tuple[Number, float]] = []
         self._undivided = 0.0
 
-    def counter(self, name: str, *labels: tuple[str, str]) -> Number:
-        return self._series.counter(name, (*self._labels, *labels))
-
-    def gauge(self, name: str, *labels: tuple[str, str]) -> Number:
-        return self._series.gauge(name, (*self._labels, *labels))
-
-    # -- what steps tell about their documents -------------------------------------------------------------------
+    # -- documents on their way ----------------------------------------------------------------------------------
 
     @cached_property
     def fetched(self) -> Number:
-        self.begin_policed()
+        self._begin_at_zero()
         return self._series.counter("stream_fetched_total", self._labels)
 
     @cached_property
@@ -172,37 +165,28 @@ class _Step:
 
     @cached_property
     def batch_duration(self) -> Distribution:
-        return self._series.histogram("stream_batch_duration_seconds", self._own)
+        return self._series.histogram("stream_batch_duration_seconds", self._by_step)
 
     @cached_property
     def batch_in(self) -> Distribution:
-        return self._series.histogram("stream_batch_size", (*self._own, ("direction", "in")))
+        return self._series.histogram("stream_batch_size", (*self._by_step, ("direction", "in")))
 
     @cached_property
     def batch_out(self) -> Distribution:
-        return self._series.histogram("stream_batch_size", (*self._own, ("direction", "out")))
+        return self._series.histogram("stream_batch_size", (*self._by_step, ("direction", "out")))
 
     @cached_property
     def stage_in(self) -> Number:
-        self.begin_policed()
-        return self._series.counter("stream_stage_documents_total", (*self._stage, ("direction", "in")))
+        self._begin_at_zero()
+        return self._series.counter("stream_stage_documents_total", (*self._by_stage, ("direction", "in")))
 
     @cached_property
     def stage_out(self) -> Number:
-        return self._series.counter("stream_stage_documents_total", (*self._stage, ("direction", "out")))
+        return self._series.counter("stream_stage_documents_total", (*self._by_stage, ("direction", "out")))
 
     @cached_property
     def stage_seconds(self) -> Number:
-        return self._series.counter("stream_stage_seconds_total", self._stage)
-
-    @cached_property
-    def delivered(self) -> Number:
-        self.begin_policed()
-        return self._series.counter("stream_delivered_total", self._own)
-
-    @cached_property
-    def delivery_duration(self) -> Distribution:
-        return self._series.histogram("stream_delivery_duration_seconds", self._own)
+        return self._series.counter("stream_stage_seconds_total", self._by_stage)
 
     def divide(self, seconds: float, timed: list[tuple[Number, int]] | None) -> None:
         """Divide a batch's time among its stages, as the last batch that was timed stage by stage says.
@@ -219,71 +203,77 @@ class _Step:
         for number, share in self._shares:
             number.value += seconds * share
 
-    # -- what policies tell --------------------------------------------------------------------------------------
+    @cached_property
+    def delivered(self) -> Number:
+        self._begin_at_zero()
+        return self._series.counter("stream_delivered_total", self._by_step)
 
-    def begin_policed(self) -> None:
-        """Show the step's counters of failures at zero, so that their first increase can be seen as one."""
+    @cached_property
+    def delivery_duration(self) -> Distribution:
+        return self._series.histogram("stream_delivery_duration_seconds", self._by_step)
+
+    # -- failures ------------------------------------------------------------------------------------------------
+
+    def _begin_at_zero(self) -> None:
+        """Show the step's counters of failures before any failed, so that the first increase is seen as one."""
         _ = self.retries, self.skipped, self.dead_letters
 
     @cached_property
     def retries(self) -> Number:
-        return self._series.counter("stream_retries_total", self._own)
+        return self._series.counter("stream_retries_total", self._by_step)
 
     @cached_property
     def skipped(self) -> Number:
-        return self._series.counter("stream_skipped_total", self._own)
+        return self._series.counter("stream_skipped_total", self._by_step)
 
     @cached_property
     def dead_letters(self) -> Number:
-        return self._series.counter("stream_dead_letters_total", self._own)
+        return self._series.counter("stream_dead_letters_total", self._by_step)
 
     def failures(self, error: str) -> Number:
-        found = self._cache.get(error)
+        found = self._failures.get(error)
         if found is None:
-            labels = (*self._own, ("class", redact(error)))
-            found = self._cache[error] = self._series.counter("stream_failures_total", labels)
+            labels = (*self._by_step, ("class", error))
+            found = self._failures[error] = self._series.counter("stream_failures_total", labels)
         return found
 
     def breaker(self, name: str, state: str) -> Number:
-        labels = (*self._own, ("breaker", redact(name)), ("state", state))
-        return self._series.gauge("stream_breaker_state", labels)
+        return self._series.gauge("stream_breaker_state", (*self._by_step, ("breaker", name), ("state", state)))
 
     # -- where the step stands -----------------------------------------------------------------------------------
 
     def lag(self, partition: str) -> Number:
-        found = self._cache.get((partition,))
+        found = self._lags.get(partition)
         if found is None:
-            labels = (*self._labels, ("partition", redact(partition)))
-            found = self._cache[(partition,)] = self._series.gauge("stream_lag", labels)
+            labels = (*self._labels, ("partition", partition))
+            found = self._lags[partition] = self._series.gauge("stream_lag", labels)
         return found
+
+    @cached_property
+    def state_bytes(self) -> Parts:
+        return self._series.parts("stream_state_size_bytes", self._by_step)
+
+    @cached_property
+    def state_keys(self) -> Parts:
+        return self._series.parts("stream_state_size_keys", self._by_step)
 
     @cached_property
     def checkpoint(self) -> Number:
         return self._series.gauge("stream_checkpoint_timestamp_seconds", self._labels)
 
     @cached_property
-    def state_bytes(self) -> Parts:
-        return self._series.parts("stream_state_size_bytes", self._own)
+    def started(self) -> Number:
+        return self._series.gauge("stream_start_timestamp_seconds", self._labels)
 
     @cached_property
-    def state_keys(self) -> Parts:
-        return self._series.parts("stream_state_size_keys", self._own)
+    def draining(self) -> Number:
+        return self._series.gauge("stream_draining", self._labels)
 
 
 def labels_of(context: StreamingContext, more: Mapping[str, Any]) -> Labels:
     """The labels of all series of a context: those of every run, then the user's own in the order of their names."""
-    environment = str(context.metadata.get("environment") or "")
+    environment = context.metadata.get("environment") or ""
     given = {**(context.metadata.get("labels") or {}), **more}
     own = {(f"exported_{name}" if name in RESERVED_LABELS else name): value for name, value in given.items()}
-    base = (context.pipeline, context.connector, environment, str(context.worker))
-    names = ("pipeline", "connector", "environment", "worker")
-    return tuple((name, redact(str(value))) for name, value in (*zip(names, base, strict=True), *sorted(own.items())))
-
-
-def error_class(error: BaseException) -> str:
-    """The class of what went wrong, underneath our own wrappers that only say where; as dead letters have it."""
-    seen: set[int] = set()
-    while isinstance(error, FluxionError) and error.__cause__ is not None and id(error) not in seen:
-        seen.add(id(error))
-        error = error.__cause__
-    return type(error).__qualname__
+    base = zip(BASE_LABELS, (context.pipeline, context.connector, environment, context.worker), strict=True)
+    return tuple((name, str(value)) for name, value in (*base, *sorted(own.items())))

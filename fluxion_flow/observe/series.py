@@ -1,8 +1,8 @@
 """The numbers behind the Prometheus series, and the collector that shows them in a registry.
 
-They are kept here, and not in ``prometheus_client``'s own instruments, for two reasons: pipelines of one process may have
-different labels, which an instrument cannot; and a number that only one thread adds to needs no lock, so that a batch
-is counted in a few microseconds. A number belongs to the thread that asked for it first; what the threads have counted
+They are kept here, and not in ``prometheus_client``'s own instruments, for two reasons: pipelines of one process may
+have different labels, which an instrument cannot; and a number that only one thread adds to needs no lock, so that a
+batch is counted in a few microseconds. A number belongs to the thread that asked for it; what threads have counted
 under the same labels is added up when somebody looks.
 """
 
@@ -11,17 +11,18 @@ from __future__ import annotations
 import threading
 import weakref
 from bisect import bisect_left
-from collections.abc import Iterator
-from typing import Generic, TypeVar
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, TypeVar
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import Metric as Family
 from prometheus_client.registry import Collector
-from prometheus_client.utils import floatToGoString
 
+from ..connect.secrets import redact
 from .vocabulary import BY_NAME, METRICS, Metric
 
 Labels = tuple[tuple[str, str], ...]
+C = TypeVar("C")
 
 
 class Number:
@@ -31,6 +32,19 @@ class Number:
 
     def __init__(self) -> None:
         self.value = 0.0
+
+
+class Parts:
+    """A gauge that is the sum of what each of its parts said last."""
+
+    __slots__ = ("by_part",)
+
+    def __init__(self) -> None:
+        self.by_part: dict[str, float] = {}
+
+    @property
+    def value(self) -> float:
+        return sum(list(self.by_part.values()))
 
 
 class Distribution:
@@ -48,66 +62,40 @@ class Distribution:
         self.total += value
 
 
-class Parts:
-    """A gauge that is the sum of what each part said last."""
-
-    __slots__ = ("by_part",)
-
-    def __init__(self) -> None:
-        self.by_part: dict[str, float] = {}
-
-
-Cell = TypeVar("Cell", Number, Distribution, Parts)
-
-
-class _Cells(Generic[Cell]):
-    """The cells of one kind, by metric, labels and thread."""
-
-    def __init__(self) -> None:
-        self._found: dict[str, dict[Labels, dict[int, Cell]]] = {}
-
-    def get(self, name: str, labels: Labels, thread: int) -> Cell | None:
-        return self._found.get(name, {}).get(labels, {}).get(thread)
-
-    def add(self, name: str, labels: Labels, thread: int, cell: Cell) -> Cell:
-        return self._found.setdefault(name, {}).setdefault(labels, {}).setdefault(thread, cell)
-
-    def of(self, name: str) -> list[tuple[Labels, list[Cell]]]:
-        return [(labels, list(cells.values())) for labels, cells in self._found.get(name, {}).items()]
-
-
 class Series(Collector):
-    """All series of one registry. Safe to use from many threads."""
+    """All series of one registry. Safe to use from many threads.
+
+    Labels pass through :func:`~fluxion_flow.connect.secrets.redact` each time they are shown, so that a secret does not
+    appear that became known late.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._numbers: _Cells[Number] = _Cells()
-        self._distributions: _Cells[Distribution] = _Cells()
-        self._parts: _Cells[Parts] = _Cells()
+        self._cells: dict[str, dict[tuple[Labels, int], Any]] = {}
 
     def counter(self, name: str, labels: Labels) -> Number:
         """What this thread counts under these labels."""
-        return self._number(name, labels, threading.get_ident())
-
-    def gauge(self, name: str, labels: Labels) -> Number:
-        """The value under these labels; the last thread to set it is right."""
-        return self._number(name, labels, 0)
-
-    def _number(self, name: str, labels: Labels, thread: int) -> Number:
-        with self._lock:
-            return self._numbers.get(name, labels, thread) or self._numbers.add(name, labels, thread, Number())
+        return self._cell(name, labels, threading.get_ident(), Number)
 
     def histogram(self, name: str, labels: Labels) -> Distribution:
         """What this thread observes under these labels."""
-        thread = threading.get_ident()
-        with self._lock:
-            found = self._distributions.get(name, labels, thread)
-            return found or self._distributions.add(name, labels, thread, Distribution(BY_NAME[name].buckets))
+        return self._cell(name, labels, threading.get_ident(), lambda: Distribution(BY_NAME[name].buckets))
+
+    def gauge(self, name: str, labels: Labels) -> Number:
+        """The value under these labels. All threads share it: the last one to set it is right."""
+        return self._cell(name, labels, 0, Number)
 
     def parts(self, name: str, labels: Labels) -> Parts:
-        """The parts whose sum is the value under these labels."""
+        """The parts whose sum is the value under these labels. All threads share them."""
+        return self._cell(name, labels, 0, Parts)
+
+    def _cell(self, name: str, labels: Labels, thread: int, make: Callable[[], C]) -> C:
         with self._lock:
-            return self._parts.get(name, labels, 0) or self._parts.add(name, labels, 0, Parts())
+            cells = self._cells.setdefault(name, {})
+            found: C | None = cells.get((labels, thread))
+            if found is None:
+                found = cells[(labels, thread)] = make()
+            return found
 
     def describe(self) -> list[Family]:
         """The families without their samples: what a registry refuses to have twice."""
@@ -116,18 +104,21 @@ class Series(Collector):
     def collect(self) -> Iterator[Family]:
         """Every family with its samples of this moment."""
         for metric in METRICS:
-            with self._lock:
-                numbers, distributions = self._numbers.of(metric.name), self._distributions.of(metric.name)
-                parts = self._parts.of(metric.name)
             family = _family(metric)
-            for labels, cells in numbers:
-                family.add_sample(metric.name, dict(labels), sum(cell.value for cell in cells))
-            for labels, gauges in parts:
-                value = sum(sum(list(gauge.by_part.values())) for gauge in gauges)
-                family.add_sample(metric.name, dict(labels), value)
-            for labels, histograms in distributions:
-                _add_histogram(family, metric, labels, histograms)
+            for labels, cells in self._by_labels(metric.name).items():
+                if metric.kind == "histogram":
+                    _add_histogram(family, metric, labels, cells)
+                else:
+                    family.add_sample(metric.name, dict(labels), float(sum(cell.value for cell in cells)))
             yield family
+
+    def _by_labels(self, name: str) -> dict[Labels, list[Any]]:
+        with self._lock:
+            cells = list(self._cells.get(name, {}).items())
+        found: dict[Labels, list[Any]] = {}
+        for (labels, _), cell in cells:
+            found.setdefault(tuple((key, redact(value)) for key, value in labels), []).append(cell)
+        return found
 
 
 def _family(metric: Metric) -> Family:
@@ -135,14 +126,18 @@ def _family(metric: Metric) -> Family:
     return Family(name, metric.meaning, metric.kind)
 
 
-def _add_histogram(family: Family, metric: Metric, labels: Labels, cells: list[Distribution]) -> None:
+def _add_histogram(family: Family, metric: Metric, labels: Labels, cells: Sequence[Distribution]) -> None:
     counts = [sum(column) for column in zip(*(list(cell.counts) for cell in cells), strict=True)]
     below = 0
     for bound, count in zip((*metric.buckets, float("inf")), counts, strict=True):
         below += count
-        family.add_sample(f"{metric.name}_bucket", {**dict(labels), "le": floatToGoString(bound)}, below)
-    family.add_sample(f"{metric.name}_count", dict(labels), below)
-    family.add_sample(f"{metric.name}_sum", dict(labels), sum(cell.total for cell in cells))
+        family.add_sample(
+            f"{metric.name}_bucket",
+            {**dict(labels), "le": "+Inf" if bound == float("inf") else str(bound)},
+            float(below),
+        )
+    family.add_sample(f"{metric.name}_count", dict(labels), float(below))
+    family.add_sample(f"{metric.name}_sum", dict(labels), float(sum(cell.total for cell in cells)))
 
 
 _known: weakref.WeakKeyDictionary[CollectorRegistry, Series] = weakref.WeakKeyDictionary()

@@ -230,7 +230,10 @@ BEGIN, END = "<!-- metrics: begin -->", "<!-- metrics: end -->"
 
 def table() -> str:
     """The metrics as a Markdown table."""
-    lines = ["| name | Prometheus | kind | unit | labels of its own | meaning |", "| --- | --- | --- | --- | --- | --- |"]
+    lines = [
+        "| name | Prometheus | kind | unit | labels of its own | meaning |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
     for m in METRICS:
         labels = ", ".join(f"`{label}`" for label in m.labels) or "–"
         lines.append(f"| `{m.seed}` | `{m.name}` | {m.kind} | {m.unit} | {labels} | {m.meaning} |")

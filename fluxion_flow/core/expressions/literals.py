@@ -112,7 +112,7 @@ class _Arguments:
             return Const(where, None)
         places = [where / i for i in range(len(items))] if items is spec else [where]
         nodes = [parser.expression(item, place) for item, place in zip(items, places, strict=True)]
-        call = Call(where, self.entry, tuple(nodes)).folded()
+        call = Call(where, self.entry, tuple(nodes)).folded(parser.problems)
         names = self.placed if self.entry.most is not None else self.placed * len(nodes)
         self.check(call, zip(names, nodes, strict=False), parser)
         return call
@@ -129,7 +129,7 @@ class _Arguments:
         nodes = {name: parser.expression(value, where / name) for name, value in given.items()}
         passed = {name: Const(where, True) if name in self.fallbacks else node for name, node in nodes.items()}
         keywords = tuple((self.python_names[name], node) for name, node in passed.items())
-        call = NamedCall(where, self.entry, (), keywords).folded()
+        call = NamedCall(where, self.entry, (), keywords).folded(parser.problems)
         self.check(call, nodes.items(), parser)
         later = tuple((fallback, nodes[name]) for name, fallback in self.fallbacks.items() if name in nodes)
         if isinstance(call, Const) and isinstance(call.value, Fallback):

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ...errors import Where
+from ...errors import Problems, Where
 from ..values import MISSING, EvaluationError
 from . import kinds
 from .registry import Operator
@@ -84,16 +84,20 @@ class Call(Node):
         name = e.bind(self.operator.function, self.operator.name.lstrip("$"))
         return e.assign(f"{name}({', '.join(codes)})", self.operator.returns)
 
-    def folded(self) -> Node:
-        """The constant this call amounts to when all its arguments are constants, else the call itself."""
+    def folded(self, problems: Problems) -> Node:
+        """The constant this call amounts to when all its arguments are constants, else the call itself.
+
+        A call of constants that raises has no value for any document; that is a problem, as it is in MongoDB.
+        """
         if not self.operator.pure or not all(isinstance(n, Const) for n in self.children()):
             return self
         values = [n.value for n in self.arguments if isinstance(n, Const)]
         keywords = {name: n.value for name, n in self.keywords if isinstance(n, Const)}
         try:
             return Const(self.where, self.operator.function(*values, **keywords))
-        except EvaluationError:
-            return self
+        except EvaluationError as error:
+            problems.add(self.where, f"always fails: {error}", "its arguments are constants")
+            return Const(self.where, None)
 
 
 @dataclass(frozen=True, eq=False)

@@ -141,7 +141,7 @@ class Parser:
             arguments = [self.expression(spec, where)]
         if not self.check_count(len(arguments), entry.least, entry.most, where):
             return Const(where, None)
-        return Call(where, entry, tuple(arguments)).folded()
+        return Call(where, entry, tuple(arguments)).folded(self.problems)
 
     def _named_call(self, entry: Operator, spec: Mapping[str, Any], where: Where) -> Node:
         known = {p.name: p for p in entry.parameters}
@@ -154,7 +154,7 @@ class Parser:
         missing = [p for p in entry.parameters if p.required and p.name not in spec]
         if missing:
             return Const(where, None)
-        return Call(where, entry, (), tuple(keywords)).folded()
+        return Call(where, entry, (), tuple(keywords)).folded(self.problems)
 
     def check_count(self, count: int, least: int, most: int | None, where: Where) -> bool:
         """Report a wrong number of arguments."""

@@ -69,15 +69,12 @@ def flatten(
 
 def colliding(paths: list[tuple[str, ...]]) -> tuple[str, str] | None:
     """Two paths of which one lies on or below the other, or ``None``."""
-    whole = set(paths)
-    prefixes = {path[:n] for path in paths for n in range(1, len(path))}
-    if len(whole) == len(paths) and not whole & prefixes:
-        return None
-    for i, a in enumerate(paths):
-        for b in paths[i + 1 :]:
-            short, long = sorted((a, b), key=len)
-            if long[: len(short)] == short:
-                return ".".join(a), ".".join(b)
+    seen: set[tuple[str, ...]] = set()
+    for path in sorted(paths, key=len):
+        for length in range(1, len(path) + 1):
+            if path[:length] in seen:
+                return ".".join(path[:length]), ".".join(path)
+        seen.add(path)
     return None
 
 

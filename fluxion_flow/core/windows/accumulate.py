@@ -1,7 +1,7 @@
 """Accumulators over windows: each value is added once and, where it can be, taken out again once.
 
 Results are to the bit those of the accumulator over the window's documents. A window that only grows adds; one that
-slides removes (sums, deviations, extremes, medians, sets) or keeps two stacks of partial states (``$topN`` and its like);
+slides removes (sums, deviations, extremes, medians, sets) or keeps two stacks of partial states (``$topN``, ``$minN``);
 only accumulators whose result is as large as the window go through it anew.
 """
 

@@ -11,12 +11,16 @@ from fluxion_flow.core.environment import Environment
 from fluxion_flow.core.expressions.compile import compile_expression
 from fluxion_flow.core.expressions.parse import Parser
 from fluxion_flow.core.resources import Resources
+from fluxion_flow.core.values import EvaluationError
 from fluxion_flow.errors import PipelineError, Problems, Where
 
 
 def _evaluate(spec: Any, document: dict[str, Any] | None = None, **functions: Callable[..., Any]) -> Any:
     problems = Problems()
     node = Parser(problems, Resources(functions=functions)).expression(spec, Where.at("x"))
+    for problem in problems:
+        if problem.what.startswith("always fails: "):  # what fails for constants is found while checking
+            raise EvaluationError(problem.what.removeprefix("always fails: "))
     problems.raise_if_any()
     return compile_expression(node)(document or {}, Environment())
 

@@ -96,10 +96,10 @@ def test_what_does_not_convert_says_why_or_takes_on_error(
 
 
 def test_on_error_and_on_null_are_evaluated_only_when_needed(evaluate: Callable[..., Any]) -> None:
-    spec = {"$convert": {"input": "$v", "to": "int", "onError": {"$toInt": "x"}, "onNull": {"$divide": [1, 0]}}}
-    assert evaluate(spec, {"v": "5"}) == 5
+    spec = {"$convert": {"input": "$v", "to": "int", "onError": {"$toInt": "$x"}, "onNull": {"$divide": [1, "$z"]}}}
+    assert evaluate(spec, {"v": "5", "x": "x", "z": 0}) == 5
     with pytest.raises(EvaluationError, match=r"\$divide by zero"):
-        evaluate(spec, {})
+        evaluate(spec, {"z": 0})
 
 
 def test_on_error_does_not_hide_errors_of_the_input(evaluate: Callable[..., Any]) -> None:

@@ -144,7 +144,8 @@ def test_an_extreme_is_compared_a_few_times_however_wide_the_window(monkeypatch)
         (
             [{"t": 1, "x": 1}, {"t": 1, "x": 2}],
             {"$linearFill": "$x"},
-            "stages[0].$setWindowFields.output.y.$linearFill: $linearFill needs different values in the field sorted by, "
+            "stages[0].$setWindowFields.output.y.$linearFill: "
+            "$linearFill needs different values in the field sorted by, "
             "got the same one twice",
         ),
         (
