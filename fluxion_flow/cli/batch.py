@@ -53,9 +53,9 @@ def command(
 ) -> None:
     """Run a pipeline's stages over JSON Lines, offline.
 
-    INPUT is a file; without it, standard input is read. A stream of the same documents ends with the same result. The source, the sinks and the error policies of TARGET
-    are left aside: the first document that a stage cannot take ends the run, with its line. With --json, the summary
-    and the errors are one JSON object on standard error.
+    INPUT is a file; without it, standard input is read. A stream of the same documents ends with the same result. The
+    source, the sinks and the error policies of TARGET are left aside: the first document that a stage cannot take ends
+    the run, with its line. With --json, the summary and the errors are one JSON object on standard error.
 
     \b
     fluxion batch orders.yaml orders.jsonl

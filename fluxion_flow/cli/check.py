@@ -16,8 +16,8 @@ from .failures import WRONG, json_option, print_json, problem_data, redacted
 def command(ctx: click.Context, targets: tuple[str, ...], as_json: bool) -> None:
     """Check definitions and report every problem.
 
-    Each problem is told with its path and what to do about it. Nothing is opened and nothing runs. For a good definition: what it guarantees, and how each stage works on its
-    source. Exit code 2 when anything is wrong.
+    Each problem is told with its path and what to do about it. Nothing is opened and nothing runs. For a good
+    definition: what it guarantees, and the shapes of its stages. Exit code 2 when anything is wrong.
     """
     reports = [_report(target) for target in targets]
     good = all(report["ok"] for report in reports)

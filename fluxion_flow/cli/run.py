@@ -80,8 +80,9 @@ def command(
 ) -> None:
     """Run a pipeline until its source completes.
 
-    SIGTERM and SIGINT drain it: what is in flight is delivered, a last checkpoint is made, and the exit code is 0. With a checkpoint store, a run that was stopped or killed goes on where it was. The summary goes to standard error;
-    with --json it is the last line of standard output.
+    SIGTERM and SIGINT drain it: what is in flight is delivered, a last checkpoint is made, and the exit code is 0. With
+    a checkpoint store, a run that was stopped or killed goes on where it was. The summary goes to standard error; with
+    --json it is the last line of standard output.
     """
     from .loading import looks_right
 

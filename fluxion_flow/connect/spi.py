@@ -44,6 +44,7 @@ class Batch:
     timestamp: int = 0
     rejects: list[Reject] = field(default_factory=list)
     meta: Mapping[str, Any] = field(default_factory=dict)
+    cursor: Cursor | None = None
 
 
 class SourceReader(ABC):
@@ -135,6 +136,15 @@ class StreamingSink(ABC):
 
     keyed: bool = False
     """Whether writing a document twice leaves the same result as once (an upsert)."""
+
+    transactional: bool = False
+    """Whether a write stores :attr:`Batch.cursor` with its documents in one atomic step, to be read back by
+    :meth:`committed_cursors`: a stateless pipeline then delivers exactly once, because the source starts behind what
+    the sink holds."""
+
+    def committed_cursors(self) -> Mapping[str, Cursor]:
+        """For a transactional sink: by source partition, the cursor stored with the last documents it committed."""
+        return {}
 
     @abstractmethod
     def open(self, part: str, cursor: Cursor | None) -> SinkWriter:

@@ -51,7 +51,7 @@ def default_listeners(config: WantsMetrics, given: Sequence[Any] = ()) -> tuple[
 
 
 class PrometheusListener(StreamingMetricsListener):
-    """Counts what a run tells, labelled ``pipeline``, ``connector``, ``environment``, ``worker``, and as the user wants.
+    """Counts what a run tells, by ``pipeline``, ``connector``, ``environment`` and ``worker``, and the user's labels.
 
     The user's labels are those of the pipeline's settings (``labels``), and ``labels`` given here, which win. Listeners
     of one registry share its series, whatever pipelines and labels they are for.

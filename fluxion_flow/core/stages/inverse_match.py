@@ -89,8 +89,8 @@ class InverseMatch(PerDocument):
 def inverse_match(spec: Any, where: Where, parser: Parser) -> InverseMatch | None:
     """Pass on the documents whose query under ``path`` matches ``input``, a document or any of an array of documents.
 
-    ``defaultResult`` (false unless given) stands for documents without a query. A query
-    ``{$in: [documents]}`` asks for one of these documents as a whole. DocumentDB: $inverseMatch, beside MongoDB: $match.
+    ``defaultResult`` (false unless given) stands for documents without a query. A query ``{$in: [documents]}`` asks for
+    one of these documents as a whole. DocumentDB: $inverseMatch, beside MongoDB: $match.
     """
     given = parser.arguments(spec, where, ("path", "input"), ("defaultResult",))
     if given is None:
