@@ -33,6 +33,8 @@ class Child:
         self.pipeline = ""
         self.counts: Counts = CountingListener().counts()
         self.error: str | None = None
+        self.ended = 0.0
+        self._known = False
         self._thread = threading.Thread(target=self._listen, args=(read_end,), daemon=True)
         self._thread.start()
 
@@ -42,6 +44,14 @@ class Child:
                 message: dict[str, Any] = json.loads(line)
                 self.pipeline, self.counts = message["pipeline"], message["counts"]
                 self.error = message.get("error", self.error)
+                self._known = message.get("ours", self._known)
+        self.process.wait()
+        self.ended = time.monotonic()
+
+    @property
+    def reason(self) -> str | None:
+        """Why it failed, if it knows; a process whose connection was cut by another one does not."""
+        return self.error if self._known else None
 
     def heard_out(self) -> None:
         """Wait for the last words of a process that has ended."""
@@ -87,7 +97,7 @@ def run_processes(
         if not quiet and not as_json:
             progress = Progress(lambda: added(child.counts for child in children), f"{count} processes")
             progress.start()
-        first = _wait(children)
+        _wait(children)
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
@@ -97,31 +107,36 @@ def run_processes(
             progress.stop()
     for child in children:
         child.heard_out()
-    code = 0 if first is None else _exit_code(first)
-    errors = [child.error for child in ([first] if first else []) + children if child.error]
-    error = errors[0] if errors else None if first is None else _last_words(children.index(first), first)
+    failed = sorted((child for child in children if child.process.returncode), key=lambda child: child.ended)
+    code = _exit_code(failed[0]) if failed else 0
+    error = _why(failed, children)
     pipeline = next((child.pipeline for child in children if child.pipeline), "")
     counts = added(child.counts for child in children)
     say_end(pipeline, counts, time.monotonic() - started, code, error, as_json=as_json, quiet=quiet)
     return code
 
 
-def _wait(children: Sequence[Child]) -> Child | None:
-    """Wait until all have ended; answer the first one that failed."""
-    first: Child | None = None
-    give_up = 0.0
+def _wait(children: Sequence[Child]) -> None:
+    """Wait until all have ended; when one fails, stop the others."""
+    give_up: float | None = None
     while any(child.process.poll() is None for child in children):
         time.sleep(CHECK_EVERY)
-        failed = [child for child in children if child.process.poll() not in (None, 0)]
-        if failed and first is None:
-            first = failed[0]
-            give_up = time.monotonic() + GRACE
-            for child in children:
-                child.signal(signal.SIGTERM)
-        elif first is not None and time.monotonic() > give_up:
+        if give_up is None:
+            if any(child.process.poll() not in (None, 0) for child in children):
+                give_up = time.monotonic() + GRACE
+                for child in children:
+                    child.signal(signal.SIGTERM)
+        elif time.monotonic() > give_up:
             for child in children:
                 child.signal(signal.SIGKILL)
-    return first or next((child for child in children if child.process.returncode), None)
+
+
+def _why(failed: Sequence[Child], children: Sequence[Child]) -> str | None:
+    """The reason that one of the processes knows; else how the first of them ended."""
+    if not failed:
+        return None
+    known = next((child.reason for child in failed if child.reason), None)
+    return known or _last_words(children.index(failed[0]), failed[0])
 
 
 def _exit_code(child: Child) -> int:

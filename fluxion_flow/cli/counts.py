@@ -6,6 +6,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from ..observe.context import StreamingContext
@@ -21,6 +22,8 @@ class CountingListener(StreamingMetricsListener):
 
     def __init__(self) -> None:
         self.started = time.monotonic()
+        self.failure: tuple[StreamingContext, BaseException] | None = None
+        """What ended the run, as far as a policy was asked, and the step."""
         self._lock = threading.Lock()
         self._numbers: Counter[str] = Counter()
         self._delivered: Counter[str] = Counter()
@@ -49,6 +52,10 @@ class CountingListener(StreamingMetricsListener):
 
     def on_retry(self, context: StreamingContext, *, error: BaseException, delay: float) -> None:
         self._add("retries", 1)
+
+    def on_failure(self, context: StreamingContext, *, error: BaseException, decision: str) -> None:
+        if decision == "abort" and self.failure is None:
+            self.failure = (replace(context), error)
 
     def on_skipped(self, context: StreamingContext, *, documents: int) -> None:
         self._left_out("skipped", context, documents)

@@ -11,10 +11,12 @@ import atexit
 import json
 import os
 import signal
+import socket
 import sys
 import threading
 import time
 import traceback
+from collections.abc import Sequence
 from dataclasses import replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -44,7 +46,9 @@ def flow(target: str, *, as_json: bool = False, quiet: bool = False, report: int
     if lifeline >= 0:
         threading.Thread(target=_drain_when_alone, args=(lifeline,), daemon=True).start()
     try:
-        return _dataflow(target, ending)
+        found = _dataflow(target, ending)
+        _wait_for(after)
+        return found
     except FluxionError as error:
         ending.say(error, exit_code(error))
         raise SystemExit(exit_code(error)) from None
@@ -60,6 +64,25 @@ def _dataflow(target: str, ending: _Ending) -> Dataflow:
     definition = found.definition
     ending.begin(definition.name)
     return replace(definition, listeners=(*definition.listeners, ending.listener)).compile()
+
+
+def _wait_for(addresses: Sequence[str]) -> None:
+    """Wait until the other processes listen; connecting too early would print a warning into standard output."""
+    for address in addresses:
+        host, _, port = address.rpartition(":")
+        while not _listened_on(host, int(port)):
+            time.sleep(0.02)
+
+
+def _listened_on(host: str, port: int) -> bool:
+    """Whether an address is taken. Connecting would tell as well, and be mistaken for another process."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError:
+            return True
+        return False
 
 
 def _drain_when_alone(lifeline: int) -> None:
@@ -87,14 +110,24 @@ class _Ending:
 
     def failed(self, kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
         """Answer an exception that ended the run: with its text where it is ours, with all of it where it is not."""
-        ours = _ours(error)
-        if ours is None and not issubclass(kind, KeyboardInterrupt):
+        ours = _ours(error) or self._from_policy()
+        lost = kind.__name__ == "PanicException"
+        if ours is None and not lost and not issubclass(kind, KeyboardInterrupt):
             traceback.print_exception(kind, error, trace)
         code = INTERRUPTED if issubclass(kind, KeyboardInterrupt) else FAILED if ours is None else exit_code(ours)
         self.say(ours or error, code)
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)
+
+    def _from_policy(self) -> FluxionError | None:
+        """The failure that the listener heard of: between processes, Bytewax drops the exception itself."""
+        if self.listener.failure is None:
+            return None
+        from ..runtime.failure import RunFailed
+
+        context, error = self.listener.failure
+        return RunFailed(context.pipeline, context.step, error, partition=context.partition)
 
     def say(self, error: BaseException | None, code: int) -> None:
         self._said = True
@@ -117,6 +150,8 @@ def _ours(error: BaseException | None) -> FluxionError | None:
 def _text(error: BaseException) -> str:
     if isinstance(error, KeyboardInterrupt):
         return "interrupted; the next run resumes from the last checkpoint"
+    if type(error).__name__ == "PanicException":
+        return f"Bytewax ended without a reason ({error})"
     return redacted(str(error) if isinstance(error, FluxionError) else f"{type(error).__name__}: {error}")
 
 
@@ -169,7 +204,8 @@ class _Piped(_Ending):
 
     def say(self, error: BaseException | None, code: int) -> None:
         super().say(error, code)
-        self._send({"code": code, "error": None if error is None else _text(error)})
+        told = None if error is None else _text(error)
+        self._send({"error": told, "ours": isinstance(error, FluxionError)})
 
     def _send(self, more: dict[str, Any]) -> None:
         message = {"pipeline": self.pipeline, "counts": self.listener.counts(), **more}

@@ -105,7 +105,8 @@ def command(
 
     def line_of(number: int, addresses: str, report: int, lifeline: int) -> list[str]:
         place = ["-i", str(number), "-a", addresses]
-        return _bytewax([*options, *place], target, report=report, lifeline=lifeline)
+        after = addresses.split(";")[:number]
+        return _bytewax([*options, *place], target, report=report, lifeline=lifeline, after=after)
 
     ctx.exit(run_processes(processes, line_of, environ, as_json=as_json, quiet=quiet))
 
@@ -129,7 +130,7 @@ def prepare_store(store: Path, workers: int, partitions: int | None) -> None:
         raise TargetError(str(store), f"cannot be made a checkpoint store ({error.strerror})") from None
 
 
-def _bytewax(options: list[str], target: str, **keywords: bool | int) -> list[str]:
+def _bytewax(options: list[str], target: str, **keywords: bool | int | list[str]) -> list[str]:
     given = "".join(f", {name}={value!r}" for name, value in keywords.items() if value is not False)
     return [sys.executable, "-m", "bytewax.run", f"{_outside_packages()}{CHILD}({target!r}{given})", *options]
 

@@ -14,10 +14,10 @@ from bytewax.inputs import Source
 from bytewax.outputs import Sink
 
 from ..connect.spi import StreamingSink, StreamingSource
+from ..core.expressions.parse import Parser
 from ..core.plan import Segment, segments
 from ..core.program import Program
 from ..core.query import parse_query
-from ..core.expressions.parse import Parser
 from ..core.stages import Keyed, Stage, Whole, parse_stages
 from ..core.stages.match import Match
 from ..dsl.model import StreamingPipelineDefinition
@@ -140,7 +140,9 @@ def check_shapes(stages: Sequence[Stage], bounded: bool, emit: str, source: str,
     """Report the stages that this source can never finish."""
     if not bounded and emit == "final":
         hint = "use 'update', which sends each changed group after every batch"
-        problems.add(Where.at("config", "emit"), f"'final' needs a source that completes, and source {source!r} never does", hint)
+        problems.add(
+            Where.at("config", "emit"), f"'final' needs a source that completes, and source {source!r} never does", hint
+        )
     updating: Stage | None = None
     for stage in stages:
         if isinstance(stage, Whole) and not bounded:

@@ -63,13 +63,12 @@ def run_stages(documents: list[Document], stages: Sequence[Stage], env: Environm
 def run_segments(documents: list[Document], plan: Sequence[Segment], env: Environment) -> list[Document]:
     """Run planned segments over a list of documents."""
     for segment in plan:
-        result = segment.program.run(documents, env) if len(segment.program) or isinstance(segment.end, Keyed) else None
         if isinstance(segment.end, Keyed):
             state = segment.end.state()
-            state.merge(result, "")
+            state.merge(segment.program.run(documents, env), "")
             documents = state.documents()
-        else:
-            documents = documents if result is None else result
+        elif len(segment.program):
+            documents = segment.program.run(documents, env)
         if isinstance(segment.end, Whole):
             documents = segment.end.run(documents, env)
     return documents

@@ -178,8 +178,8 @@ class Program:
         """All documents through all stages: a list, or with a combine the dict of partial results.
 
         ``into``: partial results of earlier batches to go on with, where :attr:`accumulates` allows it; a failure
-        leaves it spoilt. Raises :class:`DocumentError` for the first document that a stage cannot take; without a combine,
-        :meth:`resume` then goes on behind it.
+        leaves it spoilt. Raises :class:`DocumentError` for the first document that a stage cannot take; without a
+        combine, :meth:`resume` then goes on behind it.
         """
         out: Any = [] if self.combine is None else {} if into is None else into
         self._batches += 1

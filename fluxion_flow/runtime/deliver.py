@@ -38,7 +38,9 @@ class RouteStep:
     a dead-letter sink, the dead letters for it are delivered, as Extended JSON so that every connector can hold them.
     """
 
-    def __init__(self, run: Run, sink: StreamingSink, when: StageStep | None = None, letters: int | None = None) -> None:
+    def __init__(
+        self, run: Run, sink: StreamingSink, when: StageStep | None = None, letters: int | None = None
+    ) -> None:
         self._run = run
         self._single = sink.single_writer
         self._when = when

@@ -1,44 +1,64 @@
-"""The clean end: SIGTERM and SIGINT ask every source to stop; what is in flight is delivered, then the run ends."""
+"""The clean end: SIGTERM and SIGINT ask every source to stop; what is in flight is delivered, then the run ends.
+
+A run has ``timeout`` seconds for that. When they have passed, the waits of error policies end, so that a step that
+would try again fails the run instead. A process that was asked by a signal and is still there :data:`GRACE` seconds
+later is ended by force. Either way its exit code is :data:`EXIT_DRAIN_TIMEOUT`, and nothing is lost.
+"""
 
 from __future__ import annotations
 
 import logging
 import os
 import signal
+import sys
 import threading
 import weakref
 from collections.abc import Callable
-from types import FrameType
+from types import FrameType, TracebackType
 
 log = logging.getLogger(__name__)
 
 EXIT_DRAIN_TIMEOUT = 75
 """Exit code of a run that could not drain in time. Nothing is lost: the next run resumes from the last checkpoint."""
 
+GRACE = 2.0
+"""Seconds between the end of all waits and the end by force."""
+
 _drains: weakref.WeakSet[Drain] = weakref.WeakSet()
 _installed = False
 
 
 class Drain:
-    """Whether a run has been asked to end. ``timeout`` seconds after that it is ended by force."""
+    """Whether a run has been asked to end, and whether its time for that has passed (``timeout`` in seconds)."""
 
     def __init__(self, timeout: float) -> None:
         self.requested = False
+        self.timed_out = False
         self.timeout = timeout
-        self._on_request: list[Callable[[], None]] = []
+        self._at_deadline: list[Callable[[], None]] = []
         _drains.add(self)
 
-    def on_request(self, call: Callable[[], None]) -> None:
-        """Have ``call`` run, on the thread that asks, when the end is asked for."""
-        self._on_request.append(call)
+    def on_deadline(self, call: Callable[[], None]) -> None:
+        """Have ``call`` run, on a thread of its own, when the run was asked to end and has not in time."""
+        self._at_deadline.append(call)
 
     def request(self) -> None:
         """Ask the run to end. Safe in a signal handler; asking again changes nothing."""
         if self.requested:
             return
         self.requested = True
-        for call in self._on_request:
+        _later(self.timeout, self._deadline)
+
+    def _deadline(self) -> None:
+        self.timed_out = True
+        for call in self._at_deadline:
             call()
+
+
+def _later(seconds: float, call: Callable[..., None], *arguments: object) -> None:
+    timer = threading.Timer(seconds, call, arguments)
+    timer.daemon = True
+    timer.start()
 
 
 def install_signal_handlers() -> None:
@@ -52,6 +72,14 @@ def install_signal_handlers() -> None:
     _installed = True
     signal.signal(signal.SIGTERM, _drain_all)
     signal.signal(signal.SIGINT, _drain_all)
+    shown = sys.excepthook
+
+    def show_and_exit(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
+        shown(kind, error, traceback)
+        if any(run.timed_out for run in _drains):
+            _exit()
+
+    sys.excepthook = show_and_exit
 
 
 def _drain_all(number: int, frame: FrameType | None) -> None:
@@ -61,15 +89,19 @@ def _drain_all(number: int, frame: FrameType | None) -> None:
         run.request()
     signal.signal(signal.SIGINT, signal.default_int_handler)
     timeout = max((run.timeout for run in runs), default=0.0)
-    watch = threading.Timer(timeout, _give_up, (timeout,))
-    watch.daemon = True
-    watch.start()
+    _later(timeout + GRACE, _give_up, timeout)
 
 
 def _give_up(timeout: float) -> None:
     log.error(
-        "the run did not drain within %.0f s and is ended by force; the next run resumes from the last checkpoint. "
-        "Raise drain_timeout if sinks need longer.",
+        "the run did not drain within %g s and is ended by force; nothing is lost: the next run resumes from the last "
+        "checkpoint. Raise drain_timeout if sinks need longer.",
         timeout,
     )
+    _exit()
+
+
+def _exit() -> None:
+    sys.stdout.flush()
+    sys.stderr.flush()
     os._exit(EXIT_DRAIN_TIMEOUT)

@@ -77,7 +77,11 @@ class _Items:
                 rejected(self._run, self._guard, batch, out)
             if batch.documents:
                 now = time.monotonic()
-                facts = {"documents": len(batch.documents), "rejects": len(batch.rejects), "waited": now - self._fetched_at}
+                facts = {
+                    "documents": len(batch.documents),
+                    "rejects": len(batch.rejects),
+                    "waited": now - self._fetched_at,
+                }
                 self._run.listeners.tell("on_fetched", self._guard.context, **facts)
                 self._fetched_at = now
                 batch.rejects = []

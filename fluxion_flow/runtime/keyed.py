@@ -20,9 +20,7 @@ STATE_VERSION = 1
 class GroupStep:
     """Builds the state of a keyed stage's partitions. ``emit``: ``"update"`` or ``"final"``; ``ordered`` asks for places."""
 
-    def __init__(
-        self, run: Run, step: str, stage: Keyed, *, emit: str, partitions: int, ordered: bool
-    ) -> None:
+    def __init__(self, run: Run, step: str, stage: Keyed, *, emit: str, partitions: int, ordered: bool) -> None:
         self.run = run
         self.step = step
         self.stage = stage
@@ -172,4 +170,3 @@ def route_to_gather(items: list[Any]) -> list[Any]:
             item = item[1]
         out.append(to_part("0", item) if item.__class__ in (Batch, Completed, Ordered) else item)
     return out
-

@@ -37,7 +37,9 @@ class Manifest:
         """What differs, in words; empty when a resume is safe."""
         if not isinstance(stored, dict) or stored.get("v") != VERSION:
             version = stored.get("v") if isinstance(stored, dict) else None
-            return [f"it was written by another version of Fluxion Flow (manifest version {version!r}, known: {VERSION})"]
+            return [
+                f"it was written by another version of Fluxion Flow (manifest version {version!r}, known: {VERSION})"
+            ]
         found = []
         for name in ("pipeline", "source"):
             if stored[name] != self.plain[name]:
@@ -47,7 +49,9 @@ class Manifest:
             if step not in now:
                 found.append(f"stateful step {step!r} is gone (renamed or removed); its state would be lost")
             elif before[step] != now[step]:
-                found += [f"stateful step {step!r} changed: {change}" for change in _differences(before[step], now[step])]
+                found += [
+                    f"stateful step {step!r} changed: {change}" for change in _differences(before[step], now[step])
+                ]
         for step in now:
             if step not in before:
                 found.append(f"stateful step {step!r} is new; it has not seen the documents before the checkpoint")

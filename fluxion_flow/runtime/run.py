@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from ..connect.secrets import redact
 from ..connect.spi import Batch, Document
+from ..core.program import DocumentError, reason
+from ..errors import FluxionError
 from ..observe.context import StreamingContext
 from ..observe.listener import Listeners
-from ..policy.budget import BudgetMeter
+from ..policy.budget import BudgetExceeded, BudgetMeter
 from ..policy.dead_letter import Code, envelope
-from ..policy.engine import GaveUp, Pause, PolicyRunner
+from ..policy.engine import GaveUp, Interrupted, Pause, PolicyRunner
 from ..policy.model import StreamingErrorPolicy
 from .drain import Drain
-from .failure import RunFailed
+from .failure import DrainTimedOut, RunFailed
 from .items import Letters
 from .workers import Workers
 
@@ -45,6 +47,19 @@ class Run:
     workers: Workers = field(default_factory=Workers)
     letter_sinks: list[Any] = field(default_factory=list)
     pause: Pause = field(default_factory=Pause)
+    _told_of_drain: bool = False
+
+    def __post_init__(self) -> None:
+        self.drain.on_deadline(self.pause.end)
+
+    def draining(self, context: StreamingContext) -> bool:
+        """Whether the run was asked to end; the listeners are told at the first time, with this context."""
+        if not self.drain.requested:
+            return False
+        if not self._told_of_drain:
+            self._told_of_drain = True
+            self.listeners.tell("on_drain", context)
+        return True
 
     def context(self, step: str, connector: str = "") -> StreamingContext:
         """A context for a step on this worker."""
@@ -65,7 +80,12 @@ class Guard:
     """A policy at one step of one worker, with its listeners and its dead letters."""
 
     def __init__(
-        self, run: Run, step: str, policy: StreamingErrorPolicy, context: StreamingContext, meter: BudgetMeter | None = None
+        self,
+        run: Run,
+        step: str,
+        policy: StreamingErrorPolicy,
+        context: StreamingContext,
+        meter: BudgetMeter | None = None,
     ) -> None:
         self.run = run
         self.step = step
@@ -91,22 +111,39 @@ class Guard:
             tell("on_breaker", self.context, name=facts["breaker"], before=before.name, after=after.name)
 
     def attempt(self, work: Callable[[int], Any]) -> Any:
-        """``work(attempt)`` under the policy; raises :class:`~fluxion_flow.policy.engine.GaveUp` with its last word."""
-        return self.runner.call(work)
+        """``work(attempt)`` under the policy; raises :class:`~fluxion_flow.policy.engine.GaveUp` with its last word.
+
+        Raises :class:`DrainTimedOut` when the run had to end before that.
+        """
+        try:
+            return self.runner.call(work)
+        except Interrupted as error:
+            raise self.interrupted(error) from None
+
+    def wait(self, seconds: float, attempts: int, error: Exception) -> None:
+        """Wait before the next attempt. Raises :class:`DrainTimedOut`."""
+        if self.run.pause.sleep(seconds):
+            raise self.interrupted(Interrupted(self.step, attempts, error)) from None
+
+    def interrupted(self, error: Interrupted) -> DrainTimedOut:
+        """The end of a run that had no more time for a wait."""
+        context = self.context
+        position = context.position if context.partition else None
+        return DrainTimedOut(self.run.pipeline, self.step, error, partition=context.partition, position=position)
 
     def failed(
-        self, gave_up: GaveUp, batch: Batch, entries: list[tuple[Document, int, int]], *, code: Code
+        self, gave_up: GaveUp, batch: Batch, entries: Sequence[tuple[Document, int, int]], *, code: Code
     ) -> Letters | None:
         """Carry out the last word on ``entries``: documents, their index in the batch, and their number among those of one record.
 
-        Answers the dead letters to send, if any. Raises :class:`RunFailed` when the word is to abort, and
-        :class:`~fluxion_flow.policy.budget.BudgetExceeded`.
+        Answers the dead letters to send, if any. Raises :class:`RunFailed` when the word is to abort, or when the
+        failure budget is used up.
         """
         kind = gave_up.decision.kind
+        failing = gave_up.error.index if isinstance(gave_up.error, DocumentError) else 0
+        place = place_of(batch, entries[failing][1]) if failing < len(entries) else None
         if kind == "abort":
-            index = getattr(gave_up.error, "index", entries[0][1] if entries else 0)
-            place = place_of(batch, entries[index][1] if index < len(entries) else 0)
-            raise RunFailed(self.run.pipeline, self.step, gave_up, partition=batch.partition, position=place) from gave_up.error
+            raise RunFailed(self.run.pipeline, self.step, gave_up, partition=batch.partition, position=place) from None
         letters = None
         if kind == "dead_letter":
             documents = [self._letter(gave_up, batch, entry, code) for entry in entries]
@@ -114,8 +151,19 @@ class Guard:
             self.run.listeners.tell("on_dead_letter", self.context, documents=len(documents))
         else:
             self.run.listeners.tell("on_skipped", self.context, documents=len(entries))
-        self.runner.settled(0, len(entries))
+        self.given_up(len(entries), gave_up.error, batch.partition, place)
         return letters
+
+    def given_up(self, documents: int, error: BaseException, partition: str, position: int | None) -> None:
+        """Count documents that were skipped or dead-lettered because of ``error``.
+
+        Raises :class:`RunFailed` when they use up the failure budget.
+        """
+        try:
+            self.runner.settled(0, documents)
+        except BudgetExceeded as exceeded:
+            last = FluxionError(f"{str(exceeded).partition(': ')[2]}. The last failure: {reason(error)}")
+            raise RunFailed(self.run.pipeline, self.step, last, partition=partition, position=position) from None
 
     def _letter(self, gave_up: GaveUp, batch: Batch, entry: tuple[Document, int, int], code: Code) -> Document:
         document, index, number = entry

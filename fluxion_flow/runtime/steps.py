@@ -156,7 +156,9 @@ class _StageWorker:
             return len(result)
         if result:
             made = result is not batch.documents
-            out.append(Batch(result, batch.partition, batch.position, (), batch.timestamp, [], batch.meta) if made else batch)
+            out.append(
+                Batch(result, batch.partition, batch.position, (), batch.timestamp, [], batch.meta) if made else batch
+            )
         return len(result)
 
     def _environment(self, batch: Batch, entries: list[Entry] | None = None) -> Environment:

@@ -22,7 +22,9 @@ def steps_in_store(store: Path) -> set[str]:
             finally:
                 connection.close()
         except sqlite3.Error as error:
-            raise IncompatibleCheckpoint(f"checkpoint store {str(store)!r}: {path.name} cannot be read: {error}") from error
+            raise IncompatibleCheckpoint(
+                f"checkpoint store {str(store)!r}: {path.name} cannot be read: {error}"
+            ) from error
     return found
 
 

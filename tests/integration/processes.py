@@ -18,7 +18,15 @@ RUN_FLOW = Path(__file__).with_name("run_flow.py")
 STATELESS = [{"$match": {"q": {"$ne": 3}}}, {"$set": {"t": {"$multiply": ["$q", "$p"]}}}]
 GROUPED = [
     *STATELESS,
-    {"$group": {"_id": "$c", "total": {"$sum": "$t"}, "n": {"$count": {}}, "ids": {"$push": "$_id"}, "first": {"$first": "$p"}}},
+    {
+        "$group": {
+            "_id": "$c",
+            "total": {"$sum": "$t"},
+            "n": {"$count": {}},
+            "ids": {"$push": "$_id"},
+            "first": {"$first": "$p"},
+        }
+    },
 ]
 
 
@@ -57,7 +65,10 @@ class Job:
             "name": "crash",
             "source": {"type": "files", "path": str(self.folder / "in.jsonl"), "part_size": 20_000},
             "stages": self.stages,
-            "sink": {"type": "files", "path": str(self.folder / ("out-{part}.jsonl" if self.several_outputs else "out.jsonl"))},
+            "sink": {
+                "type": "files",
+                "path": str(self.folder / ("out-{part}.jsonl" if self.several_outputs else "out.jsonl")),
+            },
             "on_error": {
                 "dead_letter": {"type": "files", "path": str(self.folder / "dead.jsonl")},
                 "granularity": "document",

@@ -1,4 +1,4 @@
-"""Nothing is lost and nothing repeated under kill -9 at any moment: real processes, real files, a real recovery store."""
+"""Nothing is lost or repeated under kill -9 at any moment: real processes, files, and a real recovery store."""
 
 from __future__ import annotations
 

@@ -74,9 +74,13 @@ GROUPS = st.builds(
 WHOLE = st.sampled_from([{"$sort": {"n": 1}}, {"$sort": {"k": -1, "v": 1}}, {"$limit": 4}, {"$skip": 2}])
 PIPELINES = st.one_of(
     st.lists(PER_DOCUMENT, max_size=4),
-    st.builds(lambda a, g, b: [*a, g, *b], st.lists(PER_DOCUMENT, max_size=2), GROUPS, st.lists(PER_DOCUMENT, max_size=1)),
+    st.builds(
+        lambda a, g, b: [*a, g, *b], st.lists(PER_DOCUMENT, max_size=2), GROUPS, st.lists(PER_DOCUMENT, max_size=1)
+    ),
     st.builds(lambda a, w, g: [*a, w, g], st.lists(PER_DOCUMENT, max_size=2), WHOLE, GROUPS),
-    st.builds(lambda g, w, b: [g, *w, *b], GROUPS, st.lists(WHOLE, min_size=1, max_size=2), st.lists(PER_DOCUMENT, max_size=1)),
+    st.builds(
+        lambda g, w, b: [g, *w, *b], GROUPS, st.lists(WHOLE, min_size=1, max_size=2), st.lists(PER_DOCUMENT, max_size=1)
+    ),
     st.builds(lambda g, h: [g, h], GROUPS, GROUPS),
 )
 

@@ -63,7 +63,7 @@ class Accumulator:
     """Source of a fresh ``zero()``."""
     merge_fast: str | None = None
     """Source that does what ``merge`` does, faster: statements with ``{a}`` (an assignable place that holds the state
-    and takes the result), ``{b}`` (the state to take in, which may be used up) and ``{merge}`` (the bound ``merge``)."""
+    and takes the result), ``{b}`` (the state to take in, which may be used up) and ``{merge}`` (bound ``merge``)."""
 
     def zero(self) -> Any:
         """The state of no documents; a fresh one each time."""

@@ -2,8 +2,8 @@
 
 The source is written in two tiers that mean the same. In the *speculative* tier a field path is plain indexing
 (``d["a"]["b"]``): whatever does not fit raises, and the document is done again by the *general* tier, which handles
-absent fields, arrays on the way and every type. Everything else is shared: an operator's inline source guards the common
-types and calls the operator's function for the others.
+absent fields, arrays on the way and every type. Everything else is shared: an operator's inline source guards the
+common types and calls the operator's function for the others.
 """
 
 from __future__ import annotations

@@ -49,7 +49,7 @@ class Const(Node):
 
 @dataclass(frozen=True, eq=False)
 class FieldPath(Node):
-    """``$a.b`` (``base`` is ``CURRENT``) or ``$$name.a.b``; arrays on the way are mapped over (MongoDB: field paths)."""
+    """``$a.b`` (``base`` is ``CURRENT``) or ``$$name.a.b``; arrays on the way are mapped over."""
 
     base: str
     parts: tuple[str, ...]

@@ -40,8 +40,7 @@ class Parser:
 
     def with_variables(self, *names: str) -> Parser:
         """A parser for a scope in which ``$$name`` is known too."""
-        child = Parser(self.problems, self.resources, self.variables | set(names), self.depth)
-        return child
+        return Parser(self.problems, self.resources, self.variables | set(names), self.depth)
 
     def expression(self, spec: Any, where: Where) -> Node:
         """Parse one expression: a literal, ``"$path"``, ``{"$operator": …}``, a document or an array."""
@@ -106,8 +105,9 @@ class Parser:
         dollars = [k for k in spec if isinstance(k, str) and k.startswith("$")]
         if dollars:
             if len(spec) > 1:
-                self.problems.add(where, f"{dollars[0]!r} must stand alone in its object, found beside it: "
-                    + ", ".join(repr(k) for k in spec if k != dollars[0]), "give each operator an object of its own")  # fmt: skip
+                beside = ", ".join(repr(k) for k in spec if k != dollars[0])
+                what = f"{dollars[0]!r} must stand alone in its object, found beside it: {beside}"
+                self.problems.add(where, what, "give each operator an object of its own")
                 return Const(where, None)
             return self._operator(dollars[0], spec[dollars[0]], where / dollars[0])
         fields = []
@@ -170,9 +170,7 @@ class Parser:
         self.problems.add(where, f"takes {takes} argument{plural}, got {count}")
         return False
 
-    def check_names(
-        self, spec: Mapping[str, Any], known: Iterable[str], required: Sequence[str], where: Where
-    ) -> bool:
+    def check_names(self, spec: Mapping[str, Any], known: Iterable[str], required: Sequence[str], where: Where) -> bool:
         """Report unknown and missing names of an object of arguments."""
         known = list(known)
         before = len(self.problems.found)

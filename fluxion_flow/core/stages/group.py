@@ -20,6 +20,7 @@ from .group_state import Field, GroupState, Merger, keep_representative, make_me
 from .registry import stage
 from .shapes import Keyed
 
+
 @dataclass(frozen=True, eq=False)
 class Group(Keyed):
     """Partial results are dicts: canonical key -> ``[_id, state, state, …]``, one state a field."""
@@ -30,14 +31,7 @@ class Group(Keyed):
 
     def emit_combine(self, e: Emitter) -> None:
         key, code, made = self._key(e)
-        values = [[e.value(node) for node in f.inputs] for f in self.fields]
-        codes = []
-        for f, atoms in zip(self.fields, values, strict=True):
-            code_of = atoms[0].code if len(atoms) == 1 else f"({', '.join(a.code for a in atoms)},)"
-            simple = len(atoms) == 1 and code_of.isidentifier()
-            codes.append(code_of if simple or not atoms else e.assign(code_of, hint="w").code)
-            if not atoms:
-                codes[-1] = "M"
+        codes = [self._value(e, f) for f in self.fields]
         e.line(f"g = out.get({code})")
         zeros = []
         for f in self.fields:
@@ -50,6 +44,14 @@ class Group(Keyed):
             e.line(f"elif {key.code}.__class__ is not str: {better}(g, {key.code})")
         for i, (f, value) in enumerate(zip(self.fields, codes, strict=True), 1):
             self._add(e, f.accumulator, f"g[{i}]", value)
+
+    def _value(self, e: Emitter, field: Field) -> str:
+        """A name that holds what is added for the current document; accumulators without inputs get nothing."""
+        codes = [e.value(node).code for node in field.inputs]
+        if not codes:
+            return "M"
+        code = codes[0] if len(codes) == 1 else f"({', '.join(codes)},)"
+        return code if code.isidentifier() else e.assign(code, hint="w").code
 
     def _add(self, e: Emitter, accumulator: Accumulator, state: str, value: str) -> None:
         add = e.bind(accumulator.add, "add")

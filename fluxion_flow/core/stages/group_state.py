@@ -72,8 +72,10 @@ def _merge_state(e: Emitter, accumulator: Accumulator, i: int) -> None:
 def keep_representative(entry: list[Any], id_: Any) -> None:
     """Of equal ids that look different (1 and 1.0) keep the same one in whatever order they come."""
     kept = entry[0]
-    if id_ is MISSING or id_ is None or (
-        kept.__class__ is id_.__class__ and (kept.__class__ is int or kept.__class__ in _FIXED)
+    if (
+        id_ is MISSING
+        or id_ is None
+        or (kept.__class__ is id_.__class__ and (kept.__class__ is int or kept.__class__ in _FIXED))
     ):
         return
     if representation(id_) < representation(kept):

@@ -85,7 +85,9 @@ def _build(spec: Any, where: Where, parser: Parser) -> Set | None:
     fields = flatten(spec, where, parser)
     clash = colliding([path for path, _ in fields])
     if clash:
-        parser.problems.add(where, f"paths {clash[0]!r} and {clash[1]!r} collide", "set one of them in a stage of its own")
+        parser.problems.add(
+            where, f"paths {clash[0]!r} and {clash[1]!r} collide", "set one of them in a stage of its own"
+        )
         return None
     return Set(where, tuple(fields))
 
@@ -109,5 +111,3 @@ def set_(spec: Any, where: Where, parser: Parser) -> Set | None:
 def add_fields(spec: Any, where: Where, parser: Parser) -> Set | None:
     """Another name of $set. MongoDB: $addFields."""
     return _build(spec, where, parser)
-
-

@@ -54,7 +54,7 @@ class KeyedState(ABC):
 
     @abstractmethod
     def order(self) -> list[tuple[str, int, int]]:
-        """For every document of an ordered memory's ``documents()``, where its key was first seen: origin, position, index."""
+        """For every document of an ordered memory, where its key was first seen: origin, position, index."""
 
     @abstractmethod
     def dump(self) -> Any:

@@ -48,7 +48,9 @@ def parse_sort(spec: Any, where: Where, parser: Parser) -> SortFields | None:
         if not isinstance(name, str) or not parser.check_path(name, where / str(name)):
             good = False
         elif isinstance(direction, Mapping):
-            parser.problems.add(where / name, "sorting by text score needs a MongoDB server", "sort by a computed field")
+            parser.problems.add(
+                where / name, "sorting by text score needs a MongoDB server", "sort by a computed field"
+            )
             good = False
         elif isinstance(direction, bool) or direction not in (1, -1):
             parser.problems.add(where / name, f"takes 1 (ascending) or -1 (descending), got {direction!r}")

@@ -48,7 +48,9 @@ class Unwind(PerDocument):
             return
         number = e.temp("n")
         e.each(f"for {number}, {item} in enumerate({items.code}):")
-        position = e.assign(f"{number} if {value.code}.__class__ is list and {value.code} else None", kinds.INT | kinds.NULL)
+        position = e.assign(
+            f"{number} if {value.code}.__class__ is list and {value.code} else None", kinds.INT | kinds.NULL
+        )
         assign(e, [(self.path, Atom(item, present)), (self.index, position)])
 
 

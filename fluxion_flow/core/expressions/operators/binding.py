@@ -1,4 +1,4 @@
-"""Forms that bind variables or take text as it is: $let, $map, $filter, $reduce, $literal (MongoDB: variable, array)."""
+"""Forms that bind variables or take text as it is: $let, $map, $filter, $reduce, $literal."""
 
 from __future__ import annotations
 
@@ -22,7 +22,9 @@ def variable_name(name: Any, where: Where, parser: Parser) -> bool:
     """Whether ``name`` can name a user variable (it starts with a lower-case letter); problems are reported."""
     if isinstance(name, str) and (_NAME.fullmatch(name) or name == "CURRENT"):
         return True
-    parser.problems.add(where, f"{name!r} cannot name a variable", "start with a lower-case letter, then letters, digits, _")
+    parser.problems.add(
+        where, f"{name!r} cannot name a variable", "start with a lower-case letter, then letters, digits, _"
+    )
     return False
 
 
@@ -152,10 +154,11 @@ class Filter(Node):
         e.line(f"{result} = []")
         item = e.temp("i")
         with e.loop(f"for {item} in {array.code}:"), e.binding(**{self.name: Atom(item, kinds.PRESENT)}):
-            with e.block(f"if {e.truth(e.value(self.condition))}:"):
-                e.line(f"{result}.append({item})")
-                if limit is not None:
-                    e.line(f"if len({result}) == {limit.code}: break")
+            e.open(f"if {e.truth(e.value(self.condition))}:")
+            e.line(f"{result}.append({item})")
+            if limit is not None:
+                e.line(f"if len({result}) == {limit.code}: break")
+            e.close()
         e.close()
         return Atom(result, kinds.ARRAY | (array.kinds & kinds.NULLISH and kinds.NULL))
 
@@ -216,7 +219,9 @@ class Reduce(Node):
 @form(
     "$reduce",
     arity="{input, initialValue, in}",
-    examples=[({"a": [1, 2, 3]}, {"$reduce": {"input": "$a", "initialValue": 0, "in": {"$add": ["$$value", "$$this"]}}}, 6)],
+    examples=[
+        ({"a": [1, 2, 3]}, {"$reduce": {"input": "$a", "initialValue": 0, "in": {"$add": ["$$value", "$$this"]}}}, 6)
+    ],
 )
 def reduce(spec: Any, where: Where, parser: Parser) -> Node:
     """Fold an array into one value: ``$$value`` is what came so far, ``$$this`` the item. MongoDB: $reduce."""

@@ -30,7 +30,9 @@ def ne(a: Any, b: Any) -> bool:
     return not equal(a, b)
 
 
-@operator("$gt", returns=kinds.BOOL, examples=[({"a": 3}, {"$gt": ["$a", 2]}, True), ({"a": "x"}, {"$gt": ["$a", 2]}, True)])
+@operator(
+    "$gt", returns=kinds.BOOL, examples=[({"a": 3}, {"$gt": ["$a", 2]}, True), ({"a": "x"}, {"$gt": ["$a", 2]}, True)]
+)
 def gt(a: Any, b: Any) -> bool:
     """Whether the first value comes after the second in BSON order. MongoDB: $gt."""
     return compare(a, b) > 0
@@ -42,7 +44,9 @@ def gte(a: Any, b: Any) -> bool:
     return compare(a, b) >= 0
 
 
-@operator("$lt", returns=kinds.BOOL, examples=[({}, {"$lt": ["$a", None]}, True), ({"a": 3}, {"$lt": ["$a", 3]}, False)])
+@operator(
+    "$lt", returns=kinds.BOOL, examples=[({}, {"$lt": ["$a", None]}, True), ({"a": 3}, {"$lt": ["$a", 3]}, False)]
+)
 def lt(a: Any, b: Any) -> bool:
     """Whether the first value comes before the second; absent comes before null. MongoDB: $lt."""
     return compare(a, b) < 0
@@ -83,7 +87,11 @@ def _equality(function: Callable[..., Any], same: str, other: str) -> Callable[[
             if _literal_number(y.code):
                 joined = "and" if same == "==" else "or"
                 not_bool = f"{x.code}.__class__ {'is not' if same == '==' else 'is'} bool"
-                guard = f" {joined} {not_bool}" if y.code in ("0", "1", "0.0", "1.0") and not _literal_number(x.code) else ""
+                guard = (
+                    f" {joined} {not_bool}"
+                    if y.code in ("0", "1", "0.0", "1.0") and not _literal_number(x.code)
+                    else ""
+                )
                 return e.assign(f"({x.code} {same} {y.code}{guard})", kinds.BOOL)
         slow = f"{e.bind(function, function.__name__)}({a.code}, {b.code})"
         scalars = e.bind(_SAME_CLASS, "scalars")

@@ -181,7 +181,7 @@ class Junction(Node):
 
 def _junction(spec: Any, where: Where, parser: Parser, stop_at: bool) -> Node:
     items = spec if isinstance(spec, (list, tuple)) else [spec]
-    nodes = []
+    nodes: list[Node] = []
     for i, item in enumerate(items):
         node = parser.expression(item, where / i)
         if isinstance(node, Const):
@@ -195,13 +195,19 @@ def _junction(spec: Any, where: Where, parser: Parser, stop_at: bool) -> Node:
     return Junction(where, tuple(nodes), stop_at) if nodes else Const(where, not stop_at)
 
 
-@form("$and", arity="[expression, …]", examples=[({"a": 1, "b": 0}, {"$and": ["$a", "$b"]}, False), ({}, {"$and": []}, True)])
+@form(
+    "$and",
+    arity="[expression, …]",
+    examples=[({"a": 1, "b": 0}, {"$and": ["$a", "$b"]}, False), ({}, {"$and": []}, True)],
+)
 def and_(spec: Any, where: Where, parser: Parser) -> Node:
     """Whether all are true; evaluation stops at the first that is not. MongoDB: $and."""
     return _junction(spec, where, parser, stop_at=False)
 
 
-@form("$or", arity="[expression, …]", examples=[({"a": 0, "b": 2}, {"$or": ["$a", "$b"]}, True), ({}, {"$or": []}, False)])
+@form(
+    "$or", arity="[expression, …]", examples=[({"a": 0, "b": 2}, {"$or": ["$a", "$b"]}, True), ({}, {"$or": []}, False)]
+)
 def or_(spec: Any, where: Where, parser: Parser) -> Node:
     """Whether any is true; evaluation stops at the first that is. MongoDB: $or."""
     return _junction(spec, where, parser, stop_at=True)

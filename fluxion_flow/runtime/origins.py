@@ -1,0 +1,102 @@
+"""Where the documents that a program made of a batch came from: some were dropped, some became several."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, overload
+
+from ..connect.spi import Document
+from ..core.environment import Environment
+from ..core.program import DocumentError, Program
+
+
+def traced(
+    program: Program, documents: Sequence[Document], env: Environment, *, first: bool = False
+) -> tuple[list[Document], list[int], list[DocumentError]]:
+    """Documents through a program without a combine, passing over those that fail.
+
+    Answers what came out; for each of these the index of the document that it came from; and the failures in order,
+    each with the index of its document. ``first``: go no further than the first failure.
+    """
+    out: list[Document] = []
+    watched = _Watched(documents, out)
+    env.start(documents, len(program))
+    env.iterator = watched
+    failures: list[DocumentError] = []
+    while True:
+        try:
+            program.resume(out, env)
+            break
+        except DocumentError as error:
+            del out[watched.starts[-1] :]
+            failures.append(error)
+            if first:
+                break
+    return out, watched.indexes(), failures
+
+
+class _Watched:
+    """An iterator that remembers how many documents had come out when each went in."""
+
+    def __init__(self, documents: Sequence[Document], out: list[Document]) -> None:
+        self.starts: list[int] = []
+        self._documents = documents
+        self._out = out
+
+    def __iter__(self) -> Iterator[Document]:
+        return self
+
+    def __next__(self) -> Document:
+        begun = len(self.starts)
+        if begun == len(self._documents):
+            raise StopIteration
+        self.starts.append(len(self._out))
+        return self._documents[begun]
+
+    def __length_hint__(self) -> int:
+        return len(self._documents) - len(self.starts)
+
+    def indexes(self) -> list[int]:
+        """For each document that came out, the index of the one that it came from."""
+        ends = [*self.starts[1:], len(self._out)]
+        return [index for index, (start, end) in enumerate(zip(self.starts, ends, strict=True)) for _ in range(start, end)]
+
+
+class Origins(Sequence[int]):
+    """The source positions of ``size`` documents that a program made; traced when somebody asks. Pickled as a list."""
+
+    __slots__ = ("_places", "_size", "_trace")
+
+    def __init__(self, size: int, trace: Callable[[], list[int]]) -> None:
+        self._size = size
+        self._trace: Callable[[], list[int]] | None = trace
+        self._places: list[int] = []
+
+    def _traced(self) -> list[int]:
+        if self._trace is not None:
+            self._places, self._trace = self._trace(), None
+        return self._places
+
+    def __len__(self) -> int:
+        return self._size
+
+    @overload
+    def __getitem__(self, index: int) -> int: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[int]: ...
+    def __getitem__(self, index: int | slice) -> int | Sequence[int]:
+        return self._traced()[index]
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return list, (self._traced(),)
+
+
+def numbers_among(places: Sequence[int]) -> list[int]:
+    """For each document its number, from 0, among its neighbours that came from the same place."""
+    found: list[int] = []
+    last, number = None, 0
+    for place in places:
+        number = number + 1 if place == last else 0
+        last = place
+        found.append(number)
+    return found
