@@ -12,7 +12,17 @@ from ..errors import FluxionError, PipelineError, Problem, Where
 FAILED = 1
 WRONG = 2
 STORE = 3
-"""Exit codes: a run failed; the command line or a definition is wrong; the checkpoint store cannot be used."""
+DRAIN_TIMEOUT = 75
+"""Exit codes: a run failed; the command line or a definition is wrong; the checkpoint store cannot be used; a run did
+not drain in time."""
+
+_BY_NAME = {
+    "StoreInUse": STORE,
+    "IncompatibleCheckpoint": STORE,
+    "SnapshotError": STORE,
+    "DrainTimedOut": DRAIN_TIMEOUT,
+}
+"""Errors of the runtime by name: importing them would import the engine."""
 
 
 class TargetError(PipelineError):
@@ -26,9 +36,7 @@ def exit_code(error: BaseException) -> int:
     """The exit code for an error."""
     if isinstance(error, PipelineError):
         return WRONG
-    if type(error).__name__ in ("StoreInUse", "IncompatibleCheckpoint", "SnapshotError"):
-        return STORE
-    return FAILED
+    return _BY_NAME.get(type(error).__name__, FAILED)
 
 
 def problem_data(problem: Problem) -> dict[str, str]:

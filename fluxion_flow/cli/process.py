@@ -18,7 +18,7 @@ import time
 import traceback
 from collections.abc import Sequence
 from dataclasses import replace
-from types import TracebackType
+from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, Any
 
 from ..errors import FluxionError
@@ -36,10 +36,19 @@ REPORT_EVERY = 0.25
 """Seconds between two reports of a process to the one that started it."""
 
 
-def flow(target: str, *, as_json: bool = False, quiet: bool = False, report: int = -1, lifeline: int = -1) -> Dataflow:
+def flow(
+    target: str,
+    *,
+    as_json: bool = False,
+    quiet: bool = False,
+    report: int = -1,
+    lifeline: int = -1,
+    after: Sequence[str] = (),
+) -> Dataflow:
     """The dataflow of a target, prepared so that its progress and its end are told.
 
-    Ends the process, with what is wrong and the exit code that stands for it, when there is none.
+    ``after``: addresses that must be listened on before this process goes on. Ends the process, with what is wrong and
+    the exit code that stands for it, when there is no dataflow.
     """
     ending = _Piped(report) if report >= 0 else _Alone(as_json, quiet)
     sys.excepthook = ending.failed
@@ -67,11 +76,21 @@ def _dataflow(target: str, ending: _Ending) -> Dataflow:
 
 
 def _wait_for(addresses: Sequence[str]) -> None:
-    """Wait until the other processes listen; connecting too early would print a warning into standard output."""
+    """Wait until the other processes listen; connecting too early would print a warning into standard output.
+
+    A signal ends this process at once: nothing has begun that could be drained.
+    """
+    before = {number: signal.signal(number, _leave) for number in (signal.SIGTERM, signal.SIGINT)}
     for address in addresses:
         host, _, port = address.rpartition(":")
         while not _listened_on(host, int(port)):
             time.sleep(0.02)
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+def _leave(number: int, frame: FrameType | None) -> None:
+    raise SystemExit(0)
 
 
 def _listened_on(host: str, port: int) -> bool:
@@ -118,7 +137,8 @@ class _Ending:
         self.say(ours or error, code)
         sys.stdout.flush()
         sys.stderr.flush()
-        os._exit(code)
+        if code != FAILED:
+            os._exit(code)
 
     def _from_policy(self) -> FluxionError | None:
         """The failure that the listener heard of: between processes, Bytewax drops the exception itself."""

@@ -22,10 +22,7 @@ from ..dsl.model import SinkSpec, SourceSpec
 from ..policy.fields import readers
 from ..policy.model import Retry, StreamingErrorPolicy
 from .guarantee import DeadLetterSink, Guarantee, dead_letter_sinks, guarantee, letter_title, policies_of
-from .plan import FusedStep, KeyedStep, Plan, Step, WholeStep
-
-PLAN = "_fluxion_plan"
-"""The attribute of a compiled dataflow that holds its :class:`Plan`."""
+from .plan import PLAN, FusedStep, KeyedStep, Plan, Step, WholeStep
 
 
 @dataclass(frozen=True)

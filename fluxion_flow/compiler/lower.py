@@ -27,7 +27,7 @@ from ..runtime.manifest import Manifest
 from ..runtime.run import Run
 from ..runtime.source import SourceInput
 from ..runtime.steps import CombineStep, StageStep
-from .plan import FusedStep, KeyedStep, Plan, SinkPlan
+from .plan import PLAN, FusedStep, KeyedStep, Plan, SinkPlan
 
 STRICT = StreamingErrorPolicy()
 """The policy of a dead-letter sink: a letter that cannot be written ends the run."""
@@ -41,7 +41,9 @@ def lower(plan: Plan) -> Dataflow:
     """
     definition = plan.definition
     enter(definition.name)
-    return _Lowering(plan).dataflow()
+    flow = _Lowering(plan).dataflow()
+    object.__setattr__(flow, PLAN, plan)  # a dataflow that can be explained
+    return flow
 
 
 class _Lowering:
@@ -112,7 +114,7 @@ class _Lowering:
             mapper: StageStep = StageStep(self._run, step.program, step.names, step.policies)
         else:
             partitions = self._plan.definition.config.state_partitions
-            mapper = CombineStep(self._run, step.program, step.names, step.policies, partitions)
+            mapper = CombineStep(self._run, step.program, step.names, step.policies, partitions, step.ordered)
         return self._letters_apart(step.id, op.flat_map_batch(step.id, stream, mapper), *step.policies)
 
     def _when(self, name: str, when: Program | None) -> StageStep | None:

@@ -25,14 +25,22 @@ from ..errors import Problems, Where
 from ..policy.model import StreamingErrorPolicy
 
 
+PLAN = "_fluxion_plan"
+"""The attribute of a compiled dataflow that holds its plan."""
+
+
 @dataclass(frozen=True)
 class FusedStep:
-    """Per-document stages in one operator. ``combine``: they end in the combine of the keyed step behind."""
+    """Per-document stages in one operator; with a combine in the program, a keyed step stands behind.
+
+    ``ordered``: that step needs to know in which order keys were first seen.
+    """
 
     id: str
     program: Program
     names: tuple[str, ...]
     policies: tuple[StreamingErrorPolicy, ...]
+    ordered: bool = False
 
 
 @dataclass(frozen=True)
@@ -174,10 +182,10 @@ class _Steps:
         steps: list[Step] = []
         for number, segment in enumerate(plan):
             keyed = isinstance(segment.end, Keyed)
+            ordered = keyed and self._emit == "final" and _order_matters(plan[number + 1 :])
             if len(segment.program) or keyed:
-                steps.append(self._fused(segment))
+                steps.append(self._fused(segment, ordered))
             if isinstance(segment.end, Keyed):
-                ordered = self._emit == "final" and _order_matters(plan[number + 1 :])
                 partitions = self._definition.config.state_partitions
                 step = KeyedStep(self._state_id(segment.end), segment.end, self._emit, partitions, ordered)
                 steps.append(step)
@@ -191,14 +199,15 @@ class _Steps:
                     steps.append(WholeStep(self._state_id(segment.end), (segment.end,)))
         return steps
 
-    def _fused(self, segment: Segment) -> FusedStep:
+    def _fused(self, segment: Segment, ordered: bool) -> FusedStep:
         stages: list[Stage] = list(segment.program.stages)
         if isinstance(segment.end, Keyed):
             stages.append(segment.end)
         names = tuple(str(stage.where) for stage in stages)
         first, last = _index(stages[0]), _index(stages[-1])
         span = f"stages_{first}" if first == last else f"stages_{first}_{last}"
-        return FusedStep(self._free(span), segment.program, names, tuple(self._policy(stage) for stage in stages))
+        policies = tuple(self._policy(stage) for stage in stages)
+        return FusedStep(self._free(span), segment.program, names, policies, ordered)
 
     def _policy(self, stage: Stage) -> StreamingErrorPolicy:
         index = _index(stage)

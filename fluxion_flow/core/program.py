@@ -14,7 +14,7 @@ from typing import Any
 from ..errors import FluxionError, Where
 from .environment import Environment
 from .expressions.compile import build, origin, source_of
-from .expressions.emit import Doc, Emitter
+from .expressions.emit import MAX_LOOPS, Doc, Emitter
 from .stages.shapes import Document, Keyed, PerDocument
 
 Run = Callable[[Any, Any, Environment], None]
@@ -46,6 +46,8 @@ def reason(error: BaseException) -> str:
     text = str(error)
     if isinstance(error, FluxionError):
         return text
+    if isinstance(error, RecursionError):
+        return "a value is nested too deep"
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
@@ -73,6 +75,18 @@ class RunEmitter(Emitter):
         self.multiplies = True
         self.loops += 1
         self.open(header)
+
+    def gather(self) -> None:
+        """Close the loops that stand open: the documents so far go into a list, the next stages into one loop over it."""
+        kept, item = self.temp("l"), self.temp("d")
+        self.line(f"{kept}.append({self.materialize().code})")
+        for _ in range(self.loops):
+            self.close()
+        self.loops = 0
+        self.lines.insert(0, "    " * self.indent + f"{kept} = []")
+        self.origins.insert(0, self.where)
+        self.each(f"for {item} in {kept}:")
+        self.set_document(Doc(item))
 
 
 class Program:
@@ -113,6 +127,8 @@ class Program:
         for k, stage in enumerate(self.stages):
             e.stage = k
             with e.at(stage.where):
+                if e.loops == MAX_LOOPS:
+                    e.gather()
                 stage.emit(e)
         if self.combine is not None:
             with e.at(self.combine.where):

@@ -1,8 +1,8 @@
 """The metrics of a run: one table from which the Prometheus series, ``docs/metrics.md`` and their tests are made.
 
-The names of the seed vocabulary (``stream.batch.duration`` …) stand beside their Prometheus names, which have the unit
-at the end as Prometheus wants it. ``python -m fluxion_flow.observe.vocabulary docs/metrics.md`` writes the table into
-the page anew.
+The dotted names (``stream.batch.duration``) are those of Fluxion's vocabulary; the Prometheus names are the same with
+the unit at the end, as Prometheus wants it. ``python -m fluxion_flow.observe.vocabulary docs/metrics.md`` writes the
+table into the page anew.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ DOCUMENTS = (1.0, 5.0, 10.0, 50.0, 100.0, 250.0, 500.0, 1000.0, 2500.0, 5000.0, 
 
 @dataclass(frozen=True)
 class Metric:
-    """One metric: its name in the vocabulary and in Prometheus, its kind and unit, its own labels, who tells it.
+    """One metric: its dotted name and its name in Prometheus, its kind and unit, its own labels, and who tells it.
 
     ``hook`` is the hook of :class:`~fluxion_flow.observe.listener.StreamingMetricsListener` that it comes from.
     ``buckets`` are the upper bounds of a histogram.
     """
 
-    seed: str
+    dotted: str
     name: str
     kind: Kind
     unit: str
@@ -99,7 +99,7 @@ METRICS = (
         "Documents into (`in`) and out of (`out`) a stage.",
     ),
     Metric(
-        "stream.stage.duration",
+        "stream.stage.seconds",
         "stream_stage_seconds_total",
         "counter",
         "seconds",
@@ -155,7 +155,7 @@ METRICS = (
         "Documents and undecodable records that a skipping policy dropped.",
     ),
     Metric(
-        "stream.dead.letters",
+        "stream.dead_letters",
         "stream_dead_letters_total",
         "counter",
         "documents",
@@ -173,7 +173,7 @@ METRICS = (
         "State of a keyed step, as the last checkpoint holds it.",
     ),
     Metric(
-        "stream.state.keys",
+        "stream.state.size",
         "stream_state_size_keys",
         "gauge",
         "keys",
@@ -188,7 +188,8 @@ METRICS = (
         "seconds since the epoch",
         (),
         "on_checkpoint",
-        "When a source position was last known to be in a checkpoint that is complete everywhere.",
+        "When the source last knew that an epoch was complete everywhere: delivered, and in the checkpoint store if "
+        "there is one.",
     ),
     Metric(
         "stream.breaker",
@@ -200,7 +201,7 @@ METRICS = (
         "State of a circuit breaker (`closed`, `open`, `half_open`), once it has changed.",
     ),
     Metric(
-        "stream.started",
+        "stream.start",
         "stream_start_timestamp_seconds",
         "gauge",
         "seconds since the epoch",
@@ -215,7 +216,7 @@ METRICS = (
         "1 or 0",
         (),
         "on_drain",
-        "Whether the run has been asked to end.",
+        "Whether the run has been asked to end; one worker says so.",
     ),
 )
 """Every metric, in the order in which a document meets them."""
@@ -236,7 +237,7 @@ def table() -> str:
     ]
     for m in METRICS:
         labels = ", ".join(f"`{label}`" for label in m.labels) or "–"
-        lines.append(f"| `{m.seed}` | `{m.name}` | {m.kind} | {m.unit} | {labels} | {m.meaning} |")
+        lines.append(f"| `{m.dotted}` | `{m.name}` | {m.kind} | {m.unit} | {labels} | {m.meaning} |")
     return "\n".join(lines)
 
 

@@ -17,14 +17,18 @@ from ..core.program import DocumentError, Program
 from ..policy.engine import GaveUp
 from .items import Letters
 from .origins import numbers_among, traced
-from .run import Guard, place_of
+from .run import Guard
 
 Entry = tuple[Document, int, int]
-"""A document on its way, the index in the batch of the document it came from, and its number among those of that one."""
+"""A document, the index in the batch of the document that it came from, and its number among those of that one."""
+
+Made = list[tuple[Document, int]]
+"""Documents that a stage made, each with the index of the entry that it made it of."""
+
+Failures = dict[int, DocumentError]
+"""The failures of entries by their index."""
 
 MakeEnvironment = Callable[[Batch, "list[Entry] | None"], Environment]
-Failures = dict[int, DocumentError]
-"""The failures of documents by their index."""
 
 
 class Careful:
@@ -36,145 +40,140 @@ class Careful:
         self._environment = environment
 
     def batch(self, batch: Batch, out: list[Any]) -> tuple[Any, list[int]]:
-        """What comes of a batch: documents and the index in the batch of each, or the partial result of a combine.
+        """What comes of a batch: documents, and the index in the batch of each; or the partial result of a combine.
 
         Dead letters are added to ``out``. Raises :class:`~fluxion_flow.runtime.failure.RunFailed`.
         """
         entries: list[Entry] = [(document, index, 0) for index, document in enumerate(batch.documents)]
-        letters = len(out)
+        start = len(out)
+        partial: Any = {}
         for k, guard in enumerate(self._guards):
+            if not entries:
+                break
             step = self._program.step(k)
             size_in = len(entries)
             guard.context.partition, guard.context.position = batch.partition, batch.position
-            stage = _Combine(self, step, batch) if step.combine is not None else _Stage(self, step, batch)
-            entries = self._documents(guard, stage, entries, out) if guard.by_document else self._whole(guard, stage, entries, out)
+            stage = _Stage(step, batch, self._environment)
+            entries = (
+                self._documents(guard, stage, entries, out)
+                if guard.by_document
+                else self._whole(guard, stage, entries, out)
+            )
             tell_stage(guard, size_in, 0 if step.combine is not None else len(entries), None)
             if step.combine is not None:
-                return stage.partial(entries), []
-        _join(out, letters)
+                partial = stage.combined(entries)
+        _join(out, start)
+        if self._program.combine is not None:
+            return partial, []
         return [entry[0] for entry in entries], [entry[1] for entry in entries]
 
     def _whole(self, guard: Guard, stage: _Stage, entries: list[Entry], out: list[Any]) -> list[Entry]:
-        def attempt(number: int) -> list[Entry]:
-            found, failures = stage.run(entries, first=True)
+        def attempt(number: int) -> Made:
+            made, failures = stage.run(entries, first=True)
             if failures:
                 raise next(iter(failures.values()))
-            return found
+            return made
 
         try:
-            found: list[Entry] = guard.attempt(attempt)
+            made: Made = guard.attempt(attempt)
         except GaveUp as gave_up:
             _give_up(guard, gave_up, stage.batch, entries, out)
             return []
         guard.runner.settled(len(entries), 0)
-        return found
+        return _entries(made, entries)
 
     def _documents(self, guard: Guard, stage: _Stage, entries: list[Entry], out: list[Any]) -> list[Entry]:
-        if guard.runner.breaker is not None:
-            return self._each(guard, stage, entries, out)
         lost: dict[int, GaveUp] = {}
-        found, failures = stage.run(entries)
-        attempt, now = 1, int(time.time() * 1000)
-        again = self._decide(guard, failures, attempt, now, stage.batch, entries, lost)
-        while again:
-            delay, waiting = again
-            guard.wait(delay, attempt, failures[waiting[0]])
-            attempt += 1
-            more, failed = stage.run([entries[i] for i in waiting])
-            failures = {waiting[i]: error for i, error in failed.items()}
-            found = _merged(found, more)
-            again = self._decide(guard, failures, attempt, now, stage.batch, entries, lost)
+        made = (
+            self._each(guard, stage, entries, lost)
+            if guard.runner.breaker
+            else self._rounds(guard, stage, entries, lost)
+        )
         guard.runner.settled(len(entries) - len(lost), 0)
         for index, gave_up in sorted(lost.items()):
             _give_up(guard, gave_up, stage.batch, [entries[index]], out)
-        return found
+        return _entries(made, entries)
 
-    def _decide(
-        self,
-        guard: Guard,
-        failures: Failures,
-        attempt: int,
-        since: int,
-        batch: Batch,
-        entries: list[Entry],
-        lost: dict[int, GaveUp],
-    ) -> tuple[float, list[int]] | None:
-        """What of these failures is to be tried again, after how many seconds; the others go to ``lost``."""
-        waiting: list[int] = []
-        delay = 0.0
-        for index, error in failures.items():
-            decision = guard.runner.failed(error, attempt)
-            if decision.kind == "retry":
-                waiting.append(index)
-                delay = max(delay, decision.delay)
-                continue
-            error.index = 0
-            lost[index] = GaveUp(decision, error, attempt, since, step=guard.step)
-            if decision.kind == "abort":
-                guard.failed(lost[index], batch, [entries[index]], code="stage")
-        return (delay, waiting) if waiting else None
+    def _rounds(self, guard: Guard, stage: _Stage, entries: list[Entry], lost: dict[int, GaveUp]) -> Made:
+        """All documents, then again those that failed, while the policy says so. What is given up goes to ``lost``."""
+        made, failures = stage.run(entries)
+        attempt, since = 1, int(time.time() * 1000)
+        while True:
+            waiting: list[int] = []
+            delay = 0.0
+            for index, error in failures.items():
+                decision = guard.runner.failed(error, attempt)
+                if decision.kind == "retry":
+                    waiting.append(index)
+                    delay = max(delay, decision.delay)
+                    continue
+                lost[index] = _of_one(GaveUp(decision, error, attempt, since, step=guard.step))
+                if decision.kind == "abort":
+                    guard.failed(lost[index], stage.batch, [entries[index]], code="stage")
+            if not waiting:
+                return sorted(made, key=_entry_of) if attempt > 1 else made
+            guard.wait(delay, attempt, failures[waiting[0]])
+            attempt += 1
+            more, failed = stage.run([entries[index] for index in waiting])
+            made += [(document, waiting[at]) for document, at in more]
+            failures = {waiting[at]: error for at, error in failed.items()}
 
-    def _each(self, guard: Guard, stage: _Stage, entries: list[Entry], out: list[Any]) -> list[Entry]:
+    def _each(self, guard: Guard, stage: _Stage, entries: list[Entry], lost: dict[int, GaveUp]) -> Made:
         """Every document is a call of its own, which the breaker counts."""
-        found: list[Entry] = []
-        for entry in entries:
+        made: Made = []
+        for index, entry in enumerate(entries):
 
-            def attempt(number: int, entry: Entry = entry) -> list[Entry]:
-                made, failures = stage.run([entry])
+            def attempt(number: int, entry: Entry = entry) -> Made:
+                found, failures = stage.run([entry])
                 if failures:
                     raise failures[0]
-                return made
+                return found
 
             try:
-                made: list[Entry] = guard.attempt(attempt)
+                made += [(document, index) for document, _ in guard.attempt(attempt)]
             except GaveUp as gave_up:
-                _give_up(guard, gave_up, stage.batch, [entry], out)
-                continue
-            guard.runner.settled(1, 0)
-            found += made
-        return _merged(found, [])
+                lost[index] = _of_one(gave_up)
+                if gave_up.decision.kind == "abort":
+                    break
+        return made
 
 
 class _Stage:
-    """One stage for the documents of one batch."""
+    """One stage, or the combine at the end, for the documents of one batch."""
 
-    def __init__(self, careful: Careful, step: Program, batch: Batch) -> None:
-        self._environment = careful._environment
+    def __init__(self, step: Program, batch: Batch, environment: MakeEnvironment) -> None:
         self._step = step
+        self._environment = environment
         self.batch = batch
 
-    def run(self, entries: list[Entry], *, first: bool = False) -> tuple[list[Entry], Failures]:
-        """What the stage makes of documents, and the failures of those that it cannot take."""
+    def run(self, entries: list[Entry], *, first: bool = False) -> tuple[Made, Failures]:
+        """What the stage makes of entries, and the failures of those that it cannot take (``first``: the first one).
+
+        A combine lets the documents pass that it can take.
+        """
+        if self._step.combine is not None:
+            return self._takes(entries, first)
         env = self._environment(self.batch, entries)
         documents, indexes, errors = traced(self._step, [entry[0] for entry in entries], env, first=first)
-        origins = [entries[index][1] for index in indexes]
-        numbers = numbers_among(origins)
-        return list(zip(documents, origins, numbers, strict=True)), {error.index: error for error in errors}
+        return list(zip(documents, indexes, strict=True)), {error.index: error for error in errors}
 
-    def partial(self, entries: list[Entry]) -> Any:
-        """Only a combine has one."""
-        raise TypeError(f"{self._step} has no combine")
-
-
-class _Combine(_Stage):
-    """The combine at the end of a program: it lets documents pass that it can take."""
-
-    def run(self, entries: list[Entry], *, first: bool = False) -> tuple[list[Entry], Failures]:
-        good: list[Entry] = []
+    def _takes(self, entries: list[Entry], first: bool) -> tuple[Made, Failures]:
+        made: Made = []
         failures: Failures = {}
         for index, entry in enumerate(entries):
             try:
-                self.partial([entry])
+                self.combined([entry])
             except DocumentError as error:
                 error.index = index
                 failures[index] = error
                 if first:
                     break
             else:
-                good.append(entry)
-        return good, failures
+                made.append((entry[0], index))
+        return made, failures
 
-    def partial(self, entries: list[Entry]) -> Any:
+    def combined(self, entries: list[Entry]) -> Any:
+        """The partial result of documents that the combine can take."""
         return self._step.run([entry[0] for entry in entries], self._environment(self.batch, entries))
 
 
@@ -185,11 +184,22 @@ def tell_stage(guard: Guard, size_in: int, size_out: int, nanoseconds: int | Non
     )
 
 
-def _merged(one: list[Entry], other: list[Entry]) -> list[Entry]:
-    """Both in the order of the batch, numbered anew."""
-    both = sorted([*one, *other], key=lambda entry: entry[1]) if other else one
-    numbers = numbers_among([entry[1] for entry in both])
-    return [(document, index, number) for (document, index, _), number in zip(both, numbers, strict=True)]
+def _entries(made: Made, entries: list[Entry]) -> list[Entry]:
+    """What a stage made of entries, numbered among those of the same record."""
+    origins = [entries[at][1] for _, at in made]
+    numbers = numbers_among(origins)
+    return [(document, origin, number) for (document, _), origin, number in zip(made, origins, numbers, strict=True)]
+
+
+def _entry_of(pair: tuple[Document, int]) -> int:
+    return pair[1]
+
+
+def _of_one(gave_up: GaveUp) -> GaveUp:
+    """The same, when the one document at hand is all that was given up."""
+    if isinstance(gave_up.error, DocumentError):
+        gave_up.error.index = 0
+    return gave_up
 
 
 def _give_up(guard: Guard, gave_up: GaveUp, batch: Batch, entries: Sequence[Entry], out: list[Any]) -> None:
@@ -207,6 +217,3 @@ def _join(out: list[Any], start: int) -> None:
         else:
             joined.append(item)
     out[start:] = joined
-
-
-__all__ = ["Careful", "Entry", "place_of", "tell_stage"]

@@ -10,7 +10,7 @@ from pathlib import Path
 from traceback import walk_tb
 
 from ..connect.secrets import redact
-from ..core.program import DocumentError, reason
+from ..core.program import reason
 from ..errors import FluxionError
 from ..policy.engine import GaveUp, Interrupted
 from ..policy.matching import root
@@ -53,7 +53,7 @@ class DrainTimedOut(RunFailed):
 def raised_at(error: BaseException) -> str:
     """Where code that is not ours raised what is behind ``error``; empty when only ours did."""
     found = root(error)
-    if isinstance(found, FluxionError) or isinstance(error, DocumentError) and isinstance(error.cause, FluxionError):
+    if isinstance(found, FluxionError):
         return ""
     for frame, line in reversed(list(walk_tb(found.__traceback__))):
         code = frame.f_code

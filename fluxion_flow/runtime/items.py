@@ -30,12 +30,16 @@ class Letters:
 
 @dataclass(slots=True)
 class Partial:
-    """One batch's partial result for some keys of a keyed step; ``origin`` and ``position`` say where it came from."""
+    """One batch's partial result for some keys of a keyed step; ``origin`` and ``position`` say where it came from.
+
+    ``indexes`` holds, where order matters, each key's place among all keys of the batch.
+    """
 
     groups: dict[Any, list[Any]]
     origin: str
     position: int
     timestamp: int
+    indexes: list[int] | None = None
 
 
 @dataclass(slots=True)

@@ -57,7 +57,7 @@ class GroupLogic(StatefulBatchLogic[Any, Any, Any]):
             if item.__class__ is Partial:
                 self._told = False
                 self._timestamp = max(self._timestamp, item.timestamp)
-                changed.update(dict.fromkeys(self._state.merge(item.groups, item.origin, item.position)))
+                changed.update(dict.fromkeys(self._state.merge(item.groups, item.origin, item.position, item.indexes)))
             elif item.__class__ is Completed and self._completion.heard(item):
                 if self._step.emit == "final" and not self._told:
                     self._final(out)

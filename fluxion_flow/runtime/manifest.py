@@ -21,7 +21,7 @@ class Manifest:
     """
 
     def __init__(self, pipeline: str, source: str, steps: dict[str, Any]) -> None:
-        self.plain = {"v": VERSION, "pipeline": pipeline, "source": source, "steps": steps}
+        self.plain: dict[str, Any] = {"v": VERSION, "pipeline": pipeline, "source": source, "steps": steps}
 
     def check(self, stored: Any) -> None:
         """Raise :class:`IncompatibleCheckpoint` unless the stored manifest agrees with this one."""

@@ -59,7 +59,9 @@ class _Watched:
     def indexes(self) -> list[int]:
         """For each document that came out, the index of the one that it came from."""
         ends = [*self.starts[1:], len(self._out)]
-        return [index for index, (start, end) in enumerate(zip(self.starts, ends, strict=True)) for _ in range(start, end)]
+        return [
+            index for index, (start, end) in enumerate(zip(self.starts, ends, strict=True)) for _ in range(start, end)
+        ]
 
 
 class Origins(Sequence[int]):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ..connect.secrets import redact
@@ -16,16 +16,15 @@ from ..observe.context import StreamingContext
 from ..observe.listener import Listeners
 from ..policy.budget import BudgetExceeded, BudgetMeter
 from ..policy.dead_letter import Code, envelope
-from ..policy.engine import GaveUp, Interrupted, Pause, PolicyRunner
+from ..policy.engine import Decision, GaveUp, Interrupted, Pause, PolicyRunner
 from ..policy.model import StreamingErrorPolicy
 from .drain import Drain
 from .failure import DrainTimedOut, RunFailed
 from .items import Letters
 from .workers import Workers
 
-
 DERIVED = "derived"
-"""In a batch's ``meta``: its documents were made by a keyed step, so no single record of the source stands behind one."""
+"""In a batch's ``meta``: a keyed step made its documents, so no single record of the source stands behind one."""
 
 
 @dataclass
@@ -120,6 +119,12 @@ class Guard:
         except Interrupted as error:
             raise self.interrupted(error) from None
 
+    def hopeless(self, error: Exception) -> Decision:
+        """The policy's last word on a failure that no further attempt can mend; everybody is told of it."""
+        decision = self.runner.final_decision
+        self.runner._tell(error, 1, decision)
+        return decision
+
     def wait(self, seconds: float, attempts: int, error: Exception) -> None:
         """Wait before the next attempt. Raises :class:`DrainTimedOut`."""
         if self.run.pause.sleep(seconds):
@@ -134,7 +139,7 @@ class Guard:
     def failed(
         self, gave_up: GaveUp, batch: Batch, entries: Sequence[tuple[Document, int, int]], *, code: Code
     ) -> Letters | None:
-        """Carry out the last word on ``entries``: documents, their index in the batch, and their number among those of one record.
+        """Carry out the last word on documents, each with its index in the batch and its number among a record's.
 
         Answers the dead letters to send, if any. Raises :class:`RunFailed` when the word is to abort, or when the
         failure budget is used up.
@@ -185,9 +190,21 @@ class Guard:
 
 def place_of(batch: Batch, index: int) -> int | None:
     """The source position of a document of a batch; ``None`` for what no record of the source stands behind."""
-    if batch.meta.get(DERIVED):
-        return None
+    return None if batch.meta.get(DERIVED) else position_in(batch, index)
+
+
+def position_in(batch: Batch, index: int) -> int:
+    """The position of a document of a batch: the source's, or for what a keyed step made a count of its own."""
     return batch.positions[index] if batch.positions else batch.position + index
+
+
+def part_of(batch: Batch, indexes: Sequence[int]) -> Batch:
+    """The documents of a batch at these indexes. It has no cursor, which stands behind all of the batch."""
+    if len(indexes) == len(batch.documents):
+        return batch
+    positions = [batch.positions[i] for i in indexes] if batch.positions else ()
+    documents = [batch.documents[i] for i in indexes]
+    return replace(batch, documents=documents, positions=positions, cursor=None)
 
 
 def source_of(run: Run, batch: Batch, index: int) -> dict[str, Any]:

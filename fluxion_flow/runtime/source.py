@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import time
+from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
@@ -10,6 +12,7 @@ from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
 
 from ..connect.secrets import redact
 from ..connect.spi import Batch, Reject, SourceReader, StreamingSource
+from ..core.program import reason
 from ..core.values import EvaluationError
 from ..policy.dead_letter import envelope
 from ..policy.engine import GaveUp
@@ -19,11 +22,16 @@ from .items import Completed, Letters
 from .manifest import Manifest
 from .run import Guard, Run, source_of
 
+log = logging.getLogger(__name__)
+
 REST = 1.0
-"""Seconds to wait after a read that failed and will be neither retried nor fatal: nothing was read, so nothing is skipped."""
+"""Seconds to wait after a read that failed and is neither retried nor fatal: nothing was read, so nothing is lost."""
 
 READS = 4
 """Reads in one activation at most, while they give documents."""
+
+LAST_EPOCH = 2.0
+"""Seconds that a source waits at its end, for the epoch to end, so that its reader hears what has been committed."""
 
 
 class UndecodableRecord(EvaluationError):
@@ -42,7 +50,11 @@ class SourceInput(FixedPartitionedSource[Any, Any]):
 
     def list_parts(self) -> list[str]:
         if self._parts is None:
-            self._parts = self._source.partitions()
+            guard = Guard(self._run, "source", self._policy, self._run.context("source"))
+            try:
+                self._parts = list(guard.attempt(lambda attempt: self._source.partitions()))
+            except GaveUp as gave_up:
+                raise RunFailed(self._run.pipeline, "source", gave_up) from None
         return self._parts
 
     def build_part(self, step_id: str, for_part: str, resume_state: Any) -> _Part:
@@ -80,13 +92,17 @@ class _Part(StatefulSourcePartition[Any, Any]):
         self._first_failure = 0
         self._complete = False
         self._taken: Any = None
+        self._uncommitted = False
+        """Whether documents were read since the last commit that the reader was told of."""
+        self._ends_at = 0.0
         self._fetched_at = time.monotonic()
 
     def next_batch(self) -> list[Any]:
         if self._taken is not None:
             self._epoch_is_durable()
-        if self._complete or self._run.drain.requested:
-            raise StopIteration
+        if self._run.draining(self._guard.context) or self._complete:
+            self._end()
+            return []
         if time.monotonic() < self._until:
             self._sleep(self._until - time.monotonic())
             return []
@@ -96,6 +112,15 @@ class _Part(StatefulSourcePartition[Any, Any]):
             if not self._read(out):
                 break
         return out
+
+    def _end(self) -> None:
+        """Raise :class:`StopIteration`, soon: the epoch at hand may end first, if the reader wants to hear of it."""
+        now = time.monotonic()
+        self._ends_at = self._ends_at or now + LAST_EPOCH
+        listens = self._reader is not None and type(self._reader).committed is not SourceReader.committed
+        if not (listens and self._uncommitted and now < self._ends_at):
+            raise StopIteration
+        self._awake = datetime.now(timezone.utc) + timedelta(seconds=0.01)
 
     def _read(self, out: list[Any]) -> bool:
         """Add what one read gives to ``out``; whether to read on at once."""
@@ -113,48 +138,54 @@ class _Part(StatefulSourcePartition[Any, Any]):
             return False
         self._guard.runner.succeeded(time.monotonic() - started)
         self._attempt = 0
+        self._uncommitted = self._uncommitted or self._cursor != self._reader.cursor
         self._cursor = self._reader.cursor
         if batch is None:
             self._complete = True
             out.append(Completed("source", self._name, self._total))
             return False
         self._guard.context.position = batch.position
-        if batch.rejects:
-            rejected(self._run, self._guard, batch, out)
-            batch.rejects = []
-        if not batch.documents:
+        if not batch.documents and not batch.rejects:
             self._sleep(0.0 if out else self._source.poll_interval)
             return False
         self._fetched(batch)
-        out.append(batch)
+        if batch.rejects:
+            rejected(self._run, self._guard, batch, out)
+            batch.rejects = []
+        if batch.documents:
+            out.append(batch)
         return True
 
     def _fetched(self, batch: Batch) -> None:
         now = time.monotonic()
-        listeners = self._run.listeners
-        context = self._guard.context
-        listeners.tell("on_fetched", context, documents=len(batch.documents), rejects=0, waited=now - self._fetched_at)
+        counts = {"documents": len(batch.documents), "rejects": len(batch.rejects)}
+        self._run.listeners.tell("on_fetched", self._guard.context, **counts, waited=now - self._fetched_at)
         self._fetched_at = now
         self._guard.runner.settled(len(batch.documents), 0)
-        if listeners.wants("on_lag") and self._reader is not None:
-            lag = self._reader.lag()
+        if self._run.listeners.wants("on_lag") and self._reader is not None:
+            lag = self._quietly("asking for the lag", self._reader.lag)
             if lag is not None:
-                listeners.tell("on_lag", context, lag=lag)
+                self._run.listeners.tell("on_lag", self._guard.context, lag=lag)
+
+    def _quietly(self, what: str, call: Callable[[], Any]) -> Any:
+        """What ``call`` answers; what it raises is logged, because nothing depends on it."""
+        try:
+            return call()
+        except Exception as error:  # noqa: BLE001
+            log.warning("source partition %r: %s failed: %s", self._name, what, redact(reason(error)))
+            return None
 
     def _failed(self, error: Exception, seconds: float) -> None:
         if self._attempt == 0:
             self._first_failure = int(time.time() * 1000)
         self._attempt += 1
         decision = self._guard.runner.failed(error, self._attempt, seconds)
+        position = self._guard.context.position if self._uncommitted or self._cursor is not None else None
         if decision.kind == "abort":
-            raise RunFailed(
-                self._run.pipeline,
-                "source",
-                GaveUp(decision, error, self._attempt, self._first_failure),
-                partition=self._name,
-                position=self._guard.context.position,
-            ) from error
-        self._guard.runner.settled(0, 1 if decision.kind != "retry" else 0)
+            gave_up = GaveUp(decision, error, self._attempt, self._first_failure)
+            raise RunFailed(self._run.pipeline, "source", gave_up, partition=self._name, position=position) from None
+        if decision.kind != "retry":
+            self._guard.given_up(1, error, self._name, position)
         self._sleep(decision.delay if decision.kind == "retry" else REST)
 
     def _sleep(self, seconds: float) -> None:
@@ -173,12 +204,14 @@ class _Part(StatefulSourcePartition[Any, Any]):
         """The epoch of the last snapshot is complete everywhere: outputs are durable and the checkpoint is written."""
         cursor, self._taken = self._taken["cursor"], None
         self._run.listeners.tell("on_checkpoint", self._guard.context)
-        if self._reader is not None and cursor is not None:
-            self._reader.committed(cursor)
+        reader = self._reader
+        if reader is not None and cursor is not None:
+            self._quietly("noting a commit", lambda: reader.committed(cursor))
+        self._uncommitted = self._uncommitted and cursor != self._cursor
 
     def close(self) -> None:
         if self._reader is not None:
-            self._reader.close()
+            self._quietly("closing", self._reader.close)
 
 
 def rejected(run: Run, guard: Guard, batch: Batch, out: list[Any]) -> None:
@@ -186,11 +219,10 @@ def rejected(run: Run, guard: Guard, batch: Batch, out: list[Any]) -> None:
 
     There is nothing to retry, so the policy's last word holds at once. Raises :class:`RunFailed` when it is to abort.
     """
-    decision = guard.runner.final_decision
     listeners, context = run.listeners, guard.context
     for reject in batch.rejects:
         error = UndecodableRecord(reject.error)
-        listeners.tell("on_failure", context, error=error, decision=decision.kind)
+        decision = guard.hopeless(error)
         if decision.kind == "abort":
             raise RunFailed(run.pipeline, "source", error, partition=batch.partition, position=reject.position)
     if decision.kind == "dead_letter":
@@ -199,7 +231,8 @@ def rejected(run: Run, guard: Guard, batch: Batch, out: list[Any]) -> None:
         listeners.tell("on_dead_letter", context, documents=len(letters))
     else:
         listeners.tell("on_skipped", context, documents=len(batch.rejects))
-    guard.runner.settled(0, len(batch.rejects))
+    first = batch.rejects[0]
+    guard.given_up(len(batch.rejects), UndecodableRecord(first.error), batch.partition, first.position)
 
 
 def _letter(run: Run, batch: Batch, reject: Reject) -> dict[str, Any]:

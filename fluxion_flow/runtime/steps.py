@@ -4,23 +4,21 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
-from ..connect.spi import Batch, Document
+from ..connect.spi import Batch
 from ..core.environment import Environment
 from ..core.program import DocumentError, Program
-from ..policy.engine import GaveUp
 from ..policy.model import StreamingErrorPolicy
+from .careful import Careful, Entry, tell_stage
 from .items import Completed, Partial, to_part
-from .run import Guard, PerWorker, Run, place_of
+from .origins import Origins, traced
+from .run import Guard, PerWorker, Run, position_in
 
 TIME_EVERY = 64
 """One batch in so many is run stage by stage with a clock between the stages."""
-
-Entry = tuple[Document, int, int]
-"""A document on its way, the index in the batch of the document it came from, and its number among those of that one."""
 
 
 class StageStep:
@@ -69,9 +67,11 @@ class CombineStep(StageStep):
         names: Sequence[str],
         policies: Sequence[StreamingErrorPolicy],
         partitions: int,
+        ordered: bool,
     ) -> None:
         super().__init__(run, program, names, policies)
         self._partitions = partitions
+        self._ordered = ordered
 
     def __call__(self, items: list[Any]) -> list[Any]:
         assert self.program.combine is not None
@@ -80,9 +80,11 @@ class CombineStep(StageStep):
             if item.__class__ is Completed:
                 out += [to_part(str(number), item) for number in range(self._partitions)]
             elif item.__class__ is Partial:
-                parts = self.program.combine.split(item.groups, self._partitions)
-                for n, groups in parts.items():
-                    out.append(to_part(str(n), Partial(groups, item.origin, item.position, item.timestamp)))
+                index = {key: i for i, key in enumerate(item.groups)} if self._ordered else {}
+                for n, groups in self.program.combine.split(item.groups, self._partitions).items():
+                    indexes = [index[key] for key in groups] if self._ordered else None
+                    part = Partial(groups, item.origin, item.position, item.timestamp, indexes)
+                    out.append(to_part(str(n), part))
             else:
                 out.append(item)
         return out
@@ -99,12 +101,15 @@ class _StageWorker:
         self._guards = [
             Guard(run, name, policy, run.context(name)) for name, policy in zip(names, policies, strict=True)
         ]
-        self._resumable = program.combine is None and all(g.by_document for g in self._guards)
+        self._careful = Careful(program, self._guards, self._environment)
+        self._watched = any(guard.runner.breaker is not None for guard in self._guards)
+        """Whether a circuit breaker counts every call and may hold one back, so that all batches go stage by stage."""
+        self._multiplies = bool(getattr(program.general, "multiplies", False))
         self._count = 0
 
     def batches(self, batches: list[Batch], out: list[Any]) -> None:
         """Run batches of one partition; where the program combines, they give one partial result."""
-        if len(batches) > 1:
+        if len(batches) > 1 and not self._watched:
             with contextlib.suppress(DocumentError):  # a document fails: each batch by itself then
                 self._combined(batches, out)
                 return
@@ -133,39 +138,52 @@ class _StageWorker:
         started = time.perf_counter()
         self._context.partition, self._context.position = batch.partition, batch.position
         self._count += 1
-        timed = self._count % TIME_EVERY == 0 and self._run.listeners.wants("on_stage")
         size_in = len(batch.documents)
-        env = self._environment(batch)
         try:
-            if timed:
-                result = self._timed(batch)
-            else:
-                result = self._program.run(batch.documents, env)
-                self._tell_stages(size_in, env.changes)
-            self._settled(size_in)
+            result, positions = self._slow(batch, out) if self._watched else self._fast(batch)
         except DocumentError:
-            result = self._carefully(batch, out)
-        size_out = self._pass_on(result, batch, out)
+            result, positions = self._slow(batch, out)
+        size_out = self._pass_on(result, batch, out, positions)
         seconds = time.perf_counter() - started
         self._run.listeners.tell("on_batch", self._context, seconds=seconds, size_in=size_in, size_out=size_out)
 
-    def _pass_on(self, result: Any, batch: Batch, out: list[Any]) -> int:
+    def _fast(self, batch: Batch) -> tuple[Any, Sequence[int]]:
+        """All stages at once, one batch in so many stage by stage. Raises :class:`DocumentError`."""
+        size = len(batch.documents)
+        if self._count % TIME_EVERY == 0 and self._run.listeners.wants("on_stage"):
+            result = self._timed(batch)
+            kept = False
+        else:
+            env = self._environment(batch)
+            result = self._program.run(batch.documents, env)
+            self._tell_stages(size, env.changes)
+            kept = not self._multiplies and len(result) == size
+        self._settled(size)
+        if self._program.combine is not None:
+            return result, ()
+        return result, batch.positions if kept else Origins(len(result), lambda: self._origins(batch, len(result)))
+
+    def _origins(self, batch: Batch, size: int) -> list[int]:
+        """The source positions of what the program made of a batch, found by running it again."""
+        documents, indexes, _ = traced(self._program, batch.documents, self._environment(batch))
+        if len(documents) != size:  # a function that does not depend on its arguments alone
+            return [batch.position] * size
+        return [position_in(batch, index) for index in indexes]
+
+    def _slow(self, batch: Batch, out: list[Any]) -> tuple[Any, Sequence[int]]:
+        result, indexes = self._careful.batch(batch, out)
+        return result, [position_in(batch, index) for index in indexes]
+
+    def _pass_on(self, result: Any, batch: Batch, out: list[Any], positions: Sequence[int] = ()) -> int:
         if self._program.combine is not None:
             if result:
                 out.append(Partial(result, batch.partition, batch.position, batch.timestamp))
-            return len(result)
-        if result:
-            made = result is not batch.documents
-            out.append(
-                Batch(result, batch.partition, batch.position, (), batch.timestamp, [], batch.meta) if made else batch
-            )
+        elif result:
+            out.append(replace(batch, documents=result, positions=positions))
         return len(result)
 
     def _environment(self, batch: Batch, entries: list[Entry] | None = None) -> Environment:
-        positions: Sequence[int] = batch.positions
-        if entries is not None:
-            places = [place_of(batch, index) for _, index, _ in entries]
-            positions = [batch.position if place is None else place for place in places]
+        positions = batch.positions if entries is None else [position_in(batch, index) for _, index, _ in entries]
         return Environment(
             partition=batch.partition,
             position=batch.position,
@@ -182,120 +200,31 @@ class _StageWorker:
     def _tell_stages(self, size: int, changes: list[int]) -> None:
         if not self._run.listeners.wants("on_stage"):
             return
-        for guard, change in zip(self._guards, changes, strict=False):
-            after = size + change
-            self._run.listeners.tell(
-                "on_stage", guard.context, stage=guard.step, size_in=size, size_out=after, nanoseconds=None
-            )
+        for k, guard in enumerate(self._guards):
+            after = size + changes[k] if k < len(changes) else 0
+            tell_stage(guard, size, after, None)
             size = after
 
     def _timed(self, batch: Batch) -> Any:
-        """The same result, stage by stage, with the time of each."""
+        """The same result, stage by stage, with the time of each. Raises :class:`DocumentError`, telling nothing."""
         documents: Any = batch.documents
-        entries: list[Entry] = [(d, i, 0) for i, d in enumerate(documents)]
-        for k, guard in enumerate(self._guards):
+        positions: list[int] = [position_in(batch, index) for index in range(len(documents))]
+        facts: list[tuple[int, int, int]] = []
+        for k in range(len(self._guards)):
             started = time.perf_counter_ns()
             step = self._program.step(k)
+            env = self._environment(batch)
+            env.positions = positions
             if step.combine is not None:
-                result: Any = step.run([e[0] for e in entries], self._environment(batch, entries))
-                after = len(result)
+                result: Any = step.run(documents, env)
+                facts.append((len(documents), 0, time.perf_counter_ns() - started))
             else:
-                result = entries = self._one_by_one(step, entries, batch)
-                after = len(entries)
-            spent = time.perf_counter_ns() - started
-            self._run.listeners.tell(
-                "on_stage", guard.context, stage=guard.step, size_in=len(documents), size_out=after, nanoseconds=spent
-            )
+                result, indexes, failures = traced(step, documents, env, first=True)
+                if failures:
+                    raise failures[0]
+                positions = [positions[index] for index in indexes]
+                facts.append((len(documents), len(result), time.perf_counter_ns() - started))
             documents = result
-        return documents if self._program.combine is not None else [e[0] for e in entries]
-
-    def _one_by_one(self, step: Program, entries: list[Entry], batch: Batch) -> list[Entry]:
-        """One stage over documents, keeping track of the record that each document came from.
-
-        Raises :class:`DocumentError` whose index counts ``entries``.
-        """
-        env = self._environment(batch, entries)
-        env.start([e[0] for e in entries], 1)
-        found: list[Entry] = []
-        numbers: Counter[int] = Counter()
-        for i, (document, index, _) in enumerate(entries):
-            env.at(i)
-            out: list[Document] = []
-            step.one(document, out, env)
-            for made in out:
-                found.append((made, index, numbers[index]))
-                numbers[index] += 1
-        return found
-
-    # -- the slow path: a batch in which a stage failed ---------------------------------------------------------
-
-    def _carefully(self, batch: Batch, out: list[Any]) -> Any:
-        entries: list[Entry] = [(d, i, 0) for i, d in enumerate(batch.documents)]
-        for k, guard in enumerate(self._guards):
-            step = self._program.step(k)
-            guard.context.partition, guard.context.position = batch.partition, batch.position
-            if step.combine is not None:
-                return self._combine(guard, step, entries, batch, out)
-            if guard.by_document:
-                entries = self._documents(guard, step, entries, batch, out)
-            else:
-                entries = self._whole_batch(guard, step, entries, batch, out)
-        return [e[0] for e in entries]
-
-    def _whole_batch(
-        self, guard: Guard, step: Program, entries: list[Entry], batch: Batch, out: list[Any]
-    ) -> list[Entry]:
-        try:
-            found: list[Entry] = guard.attempt(lambda attempt: self._one_by_one(step, entries, batch))
-        except GaveUp as gave_up:
-            self._give_up(guard, gave_up, batch, entries, out)
-            return []
-        guard.runner.settled(len(entries), 0)
-        return found
-
-    def _documents(
-        self, guard: Guard, step: Program, entries: list[Entry], batch: Batch, out: list[Any]
-    ) -> list[Entry]:
-        found: list[Entry] = []
-        for entry in entries:
-            one = [entry]
-            try:
-                made = self._one_by_one(step, one, batch)
-            except DocumentError:
-                try:
-                    made = guard.attempt(lambda attempt, one=one: self._one_by_one(step, one, batch))
-                except GaveUp as gave_up:
-                    self._give_up(guard, gave_up, batch, one, out)
-                    continue
-            guard.runner.settled(1, 0)
-            found += made
-        return found
-
-    def _combine(self, guard: Guard, step: Program, entries: list[Entry], batch: Batch, out: list[Any]) -> Any:
-        def combined(chosen: list[Entry]) -> Any:
-            return step.run([e[0] for e in chosen], self._environment(batch, chosen))
-
-        if not guard.by_document:
-            try:
-                result = guard.attempt(lambda attempt: combined(entries))
-            except GaveUp as gave_up:
-                self._give_up(guard, gave_up, batch, entries, out)
-                return {}
-            guard.runner.settled(len(entries), 0)
-            return result
-        good: list[Entry] = []
-        for entry in entries:
-            one = [entry]
-            try:
-                guard.attempt(lambda attempt, one=one: combined(one))
-            except GaveUp as gave_up:
-                self._give_up(guard, gave_up, batch, one, out)
-                continue
-            guard.runner.settled(1, 0)
-            good.append(entry)
-        return combined(good)
-
-    def _give_up(self, guard: Guard, gave_up: GaveUp, batch: Batch, entries: list[Entry], out: list[Any]) -> None:
-        letters = guard.failed(gave_up, batch, entries, code="stage")
-        if letters is not None:
-            out.append(letters)
+        for guard, (size_in, size_out, spent) in zip(self._guards, facts, strict=True):
+            tell_stage(guard, size_in, size_out, spent)
+        return documents

@@ -1,7 +1,9 @@
 """`fluxion run` in real processes."""
 
+import contextlib
 import json
 import os
+import pty
 import signal
 import sqlite3
 import subprocess
@@ -38,9 +40,10 @@ def start():
         process.communicate()
 
 
-def wait_for(condition):
+def wait_for(condition, process=None):
     end = time.monotonic() + WAIT
     while not condition():
+        assert process is None or process.poll() is None, process.communicate()
         assert time.monotonic() < end, "it never came true"
         time.sleep(0.02)
 
@@ -243,7 +246,7 @@ def test_a_store_of_another_source_is_refused_in_the_middle_of_starting(copy_yam
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_drains_the_run_and_the_next_one_goes_on(follow_yaml, start, number):
     process = start(follow_yaml, "-r", "store", "-s", "1")
-    wait_for(lambda: len(lines("out.jsonl")) == 1000)
+    wait_for(lambda: len(lines("out.jsonl")) == 1000, process)
     process.send_signal(number)
     out, err = process.communicate(timeout=WAIT)
     assert (process.returncode, out) == (0, "")
@@ -251,17 +254,67 @@ def test_a_signal_drains_the_run_and_the_next_one_goes_on(follow_yaml, start, nu
     with open("in.jsonl", "a") as file:
         file.write('{"a": 1000}\n')
     again = start(follow_yaml, "-r", "store", "-s", "1", "-w", "2")
-    wait_for(lambda: len(lines("out.jsonl")) == 1001)
+    wait_for(lambda: len(lines("out.jsonl")) == 1001, again)
     again.send_signal(number)
     again.communicate(timeout=WAIT)
     assert again.returncode == 0
     assert [json.loads(line)["b"] for line in lines("out.jsonl")] == list(range(1, 1002))
 
 
+def test_a_run_that_cannot_drain_in_time_ends_by_force(write, start, here):
+    write(
+        "stuck.py",
+        """
+        import time
+        from pathlib import Path
+
+        from fluxion_flow import StreamingSink, pipeline
+        from fluxion_flow.connect.spi import SinkWriter
+
+        class Stuck(StreamingSink, SinkWriter):
+            def open(self, part, cursor):
+                return self
+
+            def write(self, batch):
+                Path("writing").touch()
+                while True:
+                    time.sleep(0.1)
+
+            def flush(self):
+                pass
+
+        documents = [{"a": 1}]
+        flow = pipeline("stuck").source("memory", documents=documents).sink(Stuck()).config(drain_timeout="100ms")
+        """,
+    )
+    process = start("stuck")
+    wait_for(Path("writing").exists, process)
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=WAIT)
+    assert process.returncode == 75
+
+
+def test_a_terminal_shows_progress_and_then_the_summary(follow_yaml):
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen([*FLUXION, "run", follow_yaml], stderr=theirs)
+    os.close(theirs)
+    seen, asked = "", False
+    with contextlib.suppress(OSError):
+        while text := os.read(ours, 1024).decode(errors="replace"):
+            seen += text
+            if "read 1,000  delivered 1,000" in seen and not asked:
+                asked = True
+                process.send_signal(signal.SIGTERM)
+    os.close(ours)
+    assert process.wait(timeout=WAIT) == 0
+    assert "follow  read 1,000  delivered 1,000" in seen
+    assert "follow: read 1,000, delivered 1,000 in " in seen
+
+
 @pytest.mark.parametrize("processes", [1, 2])
 def test_a_second_run_on_a_store_is_refused(follow_yaml, start, processes):
     first = start(follow_yaml, "-r", "store", "-s", "1")
-    wait_for(lambda: len(lines("out.jsonl")) == 1000)
+    wait_for(lambda: len(lines("out.jsonl")) == 1000, first)
     second = run(follow_yaml, "-r", "store", "-s", "1", "-p", processes)
     assert second.returncode == 3
     refusal = [line for line in second.stderr.splitlines() if "checkpoint store" in line]
@@ -293,7 +346,7 @@ def test_several_processes_share_one_run(write):
 
 def test_several_processes_drain_together(follow_yaml, start):
     process = start(follow_yaml, "-r", "store", "-s", "1", "-p", "2", "--json")
-    wait_for(lambda: len(lines("out.jsonl")) == 1000)
+    wait_for(lambda: len(lines("out.jsonl")) == 1000, process)
     process.send_signal(signal.SIGTERM)
     out, _ = process.communicate(timeout=WAIT)
     assert process.returncode == 0
@@ -309,7 +362,7 @@ def children_of(pid):
 @pytest.mark.skipif(sys.platform != "linux", reason="lists processes as Linux' ps does")
 def test_when_one_process_dies_the_others_are_stopped(follow_yaml, start):
     process = start(follow_yaml, "-r", "store", "-s", "1", "-p", "3")
-    wait_for(lambda: len(lines("out.jsonl")) == 1000)
+    wait_for(lambda: len(lines("out.jsonl")) == 1000, process)
     children = children_of(process.pid)
     os.kill(children[1], signal.SIGKILL)
     _, err = process.communicate(timeout=WAIT)
@@ -322,7 +375,7 @@ def test_when_one_process_dies_the_others_are_stopped(follow_yaml, start):
 @pytest.mark.skipif(sys.platform != "linux", reason="lists processes as Linux' ps does")
 def test_when_the_first_process_is_killed_the_others_do_not_live_on(follow_yaml, start):
     process = start(follow_yaml, "-r", "store", "-s", "1", "-p", "2")
-    wait_for(lambda: len(lines("out.jsonl")) == 1000)
+    wait_for(lambda: len(lines("out.jsonl")) == 1000, process)
     children = children_of(process.pid)
     assert len(children) == 2
     process.kill()

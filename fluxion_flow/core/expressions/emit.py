@@ -9,10 +9,10 @@ common types and calls the operator's function for the others.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from ...errors import Where
 from ..values import MISSING, truthy
@@ -54,8 +54,30 @@ class Doc:
     fields: dict[str, Atom] = field(default_factory=dict)
     removed: set[str] = field(default_factory=set)
 
-    def replaced(self, **changes: Atom) -> Doc:
+    def replaced(self, /, **changes: Atom) -> Doc:
         return Doc(self.base, {**self.fields, **changes}, self.removed - set(changes))
+
+
+K = TypeVar("K", bound=Hashable)
+
+
+class Scoped(dict[K, Atom]):
+    """Atoms by what they hold. What is learnt within a block is forgotten when the block ends."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._learnt: list[list[K]] = [[]]
+
+    def __setitem__(self, key: K, atom: Atom) -> None:
+        super().__setitem__(key, atom)
+        self._learnt[-1].append(key)
+
+    def enter(self) -> None:
+        self._learnt.append([])
+
+    def leave(self) -> None:
+        for key in self._learnt.pop():
+            del self[key]
 
 
 class Emitter:
@@ -73,8 +95,10 @@ class Emitter:
         self.variables: dict[str, Atom] = {}
         self.outlined: list[Emitter] = []
         self._count = 0
-        self._reads: list[dict[tuple[str, tuple[str, ...]], Atom]] = [{}]
-        self._built: list[dict[int, Atom]] = [{}]
+        self._names: dict[tuple[str, int], str] = {}
+        self._next: dict[str, int] = {}
+        self._reads: Scoped[tuple[str, tuple[str, ...]]] = Scoped()
+        self._built: Scoped[int] = Scoped()
         self._alive: list[object] = []
 
     # -- lines and blocks ---------------------------------------------------------------------------------------
@@ -88,13 +112,14 @@ class Emitter:
         """Start a block that stays open: the rest of the function stands in it."""
         self.line(header)
         self.indent += 1
-        self._reads.append(dict(self._reads[-1]))
-        self._built.append(dict(self._built[-1]))
+        self._reads.enter()
+        self._built.enter()
 
     def close(self) -> None:
+        """End the block that was opened last. What was read in it is not taken as known any more."""
         self.indent -= 1
-        self._reads.pop()
-        self._built.pop()
+        self._reads.leave()
+        self._built.leave()
 
     @contextmanager
     def block(self, header: str) -> Iterator[None]:
@@ -121,7 +146,7 @@ class Emitter:
         self.where = before
 
     @contextmanager
-    def binding(self, **variables: Atom) -> Iterator[None]:
+    def binding(self, /, **variables: Atom) -> Iterator[None]:
         """``$$name`` means these atoms inside."""
         before = self.variables
         self.variables = {**before, **variables}
@@ -138,15 +163,16 @@ class Emitter:
     def bind(self, thing: Any, hint: str) -> str:
         """A global name for ``thing`` in the generated module; the same thing keeps its name."""
         clean = "".join(c if c.isalnum() else "_" for c in hint)
-        number = 0
-        while True:
-            name = f"{clean}_{number}" if number else f"{clean}_"
-            if name not in self.namespace:
-                self.namespace[name] = thing
-                return name
-            if self.namespace[name] is thing:
-                return name
+        known = self._names.get((clean, id(thing)))
+        if known is not None:
+            return known
+        number = self._next.get(clean, 0)
+        while (name := f"{clean}_{number}" if number else f"{clean}_") in self.namespace:
             number += 1
+        self._next[clean] = number + 1
+        self._names[clean, id(thing)] = name
+        self.namespace[name] = thing
+        return name
 
     def assign(self, code: str, kind: int = kinds.ANY, hint: str = "v") -> Atom:
         """Keep the value of ``code`` in a fresh local."""
@@ -182,6 +208,7 @@ class Emitter:
 
     def _outline(self, node: Node) -> Atom:
         inner = Emitter(self.speculative, self.namespace)
+        inner._names, inner._next, inner.outlined = self._names, self._next, self.outlined
         root = self.materialize()
         names = {name: f"p{i}" for i, name in enumerate(self.variables)}
         inner.variables = {name: Atom(names[name], atom.kinds) for name, atom in self.variables.items()}
@@ -191,7 +218,7 @@ class Emitter:
         header = f"def {function}({', '.join(['d', 'env', *names.values()])}):"
         inner.lines.insert(0, header)
         inner.origins.insert(0, node.where)
-        self.outlined += [*inner.outlined, inner]
+        self.outlined.append(inner)
         passed = ", ".join([root.code, "env", *(a.code for a in self.variables.values())])
         return self.assign(f"{function}({passed})", atom.kinds)
 
@@ -211,7 +238,7 @@ class Emitter:
     def materialize(self, doc: Doc | None = None) -> Atom:
         """The document as a dict: its base itself when nothing was laid over it, else a new dict."""
         doc = doc or self.doc
-        known = self._built[-1].get(id(doc))
+        known = self._built.get(id(doc))
         if known is not None:
             return known
         if doc.base is None:
@@ -228,13 +255,12 @@ class Emitter:
                     self.line(f"else: {atom.code}.pop({name!r}, None)")
             for name in sorted(doc.removed):
                 self.line(f"{atom.code}.pop({name!r}, None)")
-        self._built[-1][id(doc)] = atom
+        self._built[id(doc)] = atom
         self._alive.append(doc)
         return atom
 
     def set_document(self, doc: Doc) -> None:
         """From here on, ``doc`` is the current document."""
-        self._alive.append(doc)
         self.doc = doc
 
     def field(self, doc: Doc, name: str) -> Atom:
@@ -270,10 +296,10 @@ class Emitter:
         if not parts:
             return atom
         key = (atom.code, parts)
-        known = self._reads[-1].get(key)
+        known = self._reads.get(key)
         if known is None:
             known = self._path(atom, parts, self.speculative if speculative is None else speculative)
-            self._reads[-1][key] = known
+            self._reads[key] = known
         return known
 
     def _path(self, atom: Atom, parts: tuple[str, ...], speculative: bool) -> Atom:

@@ -14,8 +14,8 @@ from ..values import MISSING, utc
 from .nodes import ArrayNode, Call, Const, FieldPath, Node, ObjectNode, constant_of
 from .registry import Form, Operator, all_operators
 
-MAX_DEPTH = 160
-"""How deep a definition may nest. Beyond it the answer is a problem, not a crash."""
+MAX_DEPTH = 100
+"""How deep a definition, a path or a literal may nest: as deep as MongoDB's documents. Beyond it, there is a problem."""
 
 SYSTEM_VARIABLES = frozenset({"ROOT", "CURRENT", "NOW", "REMOVE"})
 
@@ -88,7 +88,12 @@ class Parser:
     def check_path(self, path: str, where: Where, shown: str | None = None) -> bool:
         """Whether ``path`` (dotted, without ``$``) is a proper field path; problems are reported."""
         shown = path if shown is None else shown
-        for part in path.split("."):
+        parts = path.split(".")
+        if len(parts) > MAX_DEPTH:
+            what = f"a field path of {len(parts)} names, but documents nest at most {MAX_DEPTH} levels deep"
+            self.problems.add(where, what, "use a shorter path")
+            return False
+        for part in parts:
             if part == "":
                 self.problems.add(where, f"field path {shown!r} has an empty name in it", "remove the extra dot")
                 return False
@@ -200,6 +205,21 @@ class Parser:
         if value is MISSING and len(self.problems.found) == before:
             self.problems.add(where, "must be a constant")
         return value
+
+
+def too_deep(value: Any) -> bool:
+    """Whether a literal nests deeper than a document may."""
+    level, depth = [value], 0
+    while level and depth <= MAX_DEPTH:
+        depth += 1
+        inner = (
+            item
+            for outer in level
+            if isinstance(outer, (Mapping, list, tuple))
+            for item in (outer.values() if isinstance(outer, Mapping) else outer)
+        )
+        level = list({id(item): item for item in inner}.values())
+    return bool(level)
 
 
 def array_or_constant(where: Where, items: Sequence[Node]) -> Node:

@@ -44,6 +44,13 @@ def set_path(value: Any, parts: tuple[str, ...], new: Any) -> Any:
     return {**value, parts[0]: inner}
 
 
+def set_fields(value: Any, fields: dict[str, Any]) -> Any:
+    """``value`` with new fields, none of them ``MISSING``, as several :func:`set_path` would set them."""
+    if value.__class__ is list:
+        return [set_fields(item, fields) for item in value]
+    return {**value, **fields} if value.__class__ is dict else dict(fields)
+
+
 def without(value: Any, tree: dict[str, Any]) -> Any:
     """``value`` without the fields that ``tree`` names (a leaf is ``None``), arrays mapped over (MongoDB: $unset)."""
     if value.__class__ is list:

@@ -94,10 +94,12 @@ class GroupState(KeyedState):
         self._entries: dict[Any, list[Any]] = {}
         self._first: dict[Any, tuple[str, int, int]] | None = {} if ordered else None
 
-    def merge(self, partial: dict[Any, Any], origin: str, position: int = 0) -> list[Any]:
+    def merge(
+        self, partial: dict[Any, Any], origin: str, position: int = 0, indexes: Sequence[int] | None = None
+    ) -> list[Any]:
         keys = list(partial)
         if self._first is not None:
-            for index, key in enumerate(keys):
+            for key, index in zip(keys, range(len(keys)) if indexes is None else indexes, strict=True):
                 place = (origin, position, index)
                 if self._first.setdefault(key, place) > place:
                     self._first[key] = place

@@ -130,9 +130,12 @@ class _Reader:
     def read(self, spec: Mapping[str, Any], where: Where, prefix: tuple[str, ...] = ()) -> None:
         for name, value in spec.items():
             place = where / str(name)
-            if not isinstance(name, str) or not self.parser.check_path(name, place):
+            if not isinstance(name, str):
+                self.parser.problems.add(place, f"field names are strings, got {name!r}", "put it in quotes")
                 continue
             path = (*prefix, *name.split("."))
+            if not self.parser.check_path(".".join(path), place, name):
+                continue
             flag = _flag(value)
             if path == ("_id",) and flag is not None:
                 self.id = flag

@@ -17,6 +17,9 @@ from .shapes import Stage
 Example = tuple[list[dict[str, Any]], Any, list[dict[str, Any]]]
 """Documents, the stage's specification, and the documents that come out."""
 
+MAX_STAGES = 1000
+"""How many stages a pipeline may have, as in MongoDB."""
+
 Build = Callable[[Any, Where, Parser], Any]
 B = TypeVar("B", bound=Build)
 
@@ -104,6 +107,10 @@ def parse_within(stages: Any, where: Where, parser: Parser) -> list[Stage]:
     if not isinstance(stages, (list, tuple)):
         parser.problems.add(where, f"takes a list of stages, got {stages!r}")
         return []
+    if len(stages) > MAX_STAGES:
+        what = f"a pipeline of {len(stages)} stages, but {MAX_STAGES} is the most"
+        parser.problems.add(where, what, "join stages, or move some of them into pipelines of their own")
+        return []
     built: list[Stage] = []
     for i, spec in enumerate(stages):
         built += _parse_stage(spec, where / i, parser)
@@ -124,7 +131,11 @@ def _parse_stage(spec: Any, where: Where, parser: Parser) -> list[Stage]:
             hint = did_you_mean(str(name), all_stages()) or "see `fluxion stages`"
             parser.problems.add(where, f"unknown stage {name!r}", hint)
         return []
-    result = entry.build(body, where / name, parser)
+    try:
+        result = entry.build(body, where / name, parser)
+    except RecursionError:
+        parser.problems.add(where / name, "nested too deep to be read", "split it over several stages")
+        return []
     if result is None:
         return []
     return list(result) if isinstance(result, list) else [result]

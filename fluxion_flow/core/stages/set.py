@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from ...errors import Where
@@ -11,7 +12,7 @@ from ..expressions import kinds
 from ..expressions.emit import Atom, Emitter
 from ..expressions.nodes import Node
 from ..expressions.parse import Parser
-from ..expressions.paths import set_path
+from ..expressions.paths import set_fields, set_path
 from .registry import Example, stage
 from .shapes import PerDocument
 
@@ -21,22 +22,37 @@ if TYPE_CHECKING:
 
 def assign(e: Emitter, changes: list[tuple[tuple[str, ...], Atom]]) -> None:
     """Lay values over the current document at their paths, in order."""
-    doc = e.doc
+    fields: dict[str, Atom] = {}
+    for top, group in groupby(changes, key=lambda change: change[0][0]):
+        before = fields[top] if top in fields else e.field(e.doc, top)
+        fields[top] = _laid(e, before, [(path[1:], atom) for path, atom in group])
+    e.set_document(e.doc.replaced(**fields))
+
+
+def _laid(e: Emitter, before: Atom, changes: list[tuple[tuple[str, ...], Atom]]) -> Atom:
+    """A field's new value: another one, or the same with changes laid over it at paths below."""
+    if len(changes) > 1 and all(len(path) == 1 and not atom.may_be(kinds.ABSENT) for path, atom in changes):
+        laid = ", ".join(f"{path[0]!r}: {atom.code}" for path, atom in changes)
+        if before.is_only(kinds.ABSENT):
+            return e.assign(f"{{{laid}}}", kinds.OBJECT)
+        slow = f"{e.bind(set_fields, 'set_fields')}({before.code}, {{{laid}}})"
+        code = f"{{**{before.code}, {laid}}} if {before.code}.__class__ is dict else {slow}"
+        return e.assign(code, kinds.OBJECT | kinds.ARRAY)
     for path, atom in changes:
-        top = path[0]
-        if len(path) > 1:
-            before = e.field(doc, top)
-            rest = e.const(path[1:]).code
-            if before.is_only(kinds.ABSENT):
-                code = f"{e.bind(set_path, 'set_path')}(M, {rest}, {atom.code})"
-            elif len(path) == 2 and not atom.may_be(kinds.ABSENT):
-                code = f"{{**{before.code}, {path[1]!r}: {atom.code}}} if {before.code}.__class__ is dict else "
-                code += f"{e.bind(set_path, 'set_path')}({before.code}, {rest}, {atom.code})"
-            else:
-                code = f"{e.bind(set_path, 'set_path')}({before.code}, {rest}, {atom.code})"
-            atom = e.assign(code, kinds.ANY if atom.may_be(kinds.ABSENT) else kinds.OBJECT | kinds.ARRAY)
-        doc = doc.replaced(**{top: atom})
-    e.set_document(doc)
+        if not path:
+            before = atom
+            continue
+        rest = e.const(path).code
+        slow = e.bind(set_path, "set_path")
+        if before.is_only(kinds.ABSENT):
+            code = f"{slow}(M, {rest}, {atom.code})"
+        elif len(path) == 1 and not atom.may_be(kinds.ABSENT):
+            code = f"{{**{before.code}, {path[0]!r}: {atom.code}}} if {before.code}.__class__ is dict else "
+            code += f"{slow}({before.code}, {rest}, {atom.code})"
+        else:
+            code = f"{slow}({before.code}, {rest}, {atom.code})"
+        before = e.assign(code, kinds.ANY if atom.may_be(kinds.ABSENT) else kinds.OBJECT | kinds.ARRAY)
+    return before
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,9 +72,9 @@ def flatten(
         if not isinstance(name, str) or not name:
             parser.problems.add(where, f"field names are non-empty strings, got {name!r}")
             continue
-        if not parser.check_path(name, where / name):
-            continue
         path = (*prefix, *name.split("."))
+        if not parser.check_path(".".join(path), where / name, name):
+            continue
         nested = isinstance(value, Mapping) and value and not any(str(k).startswith("$") for k in value)
         if nested:
             fields += flatten(value, where / name, parser, path)

@@ -6,6 +6,7 @@ A stage answers with one of these shapes; neither the offline run nor the stream
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -42,10 +43,13 @@ class KeyedState(ABC):
     """The memory of a keyed stage for some of the keys."""
 
     @abstractmethod
-    def merge(self, partial: dict[Any, Any], origin: str, position: int = 0) -> list[Any]:
+    def merge(
+        self, partial: dict[Any, Any], origin: str, position: int = 0, indexes: Sequence[int] | None = None
+    ) -> list[Any]:
         """Take in one batch's partial result; the keys that may have changed come back.
 
         ``origin`` names the source partition the batch came from; batches of one origin are merged in order.
+        ``indexes`` are the places of the keys in the batch, where this is only a part of its partial result.
         """
 
     @abstractmethod

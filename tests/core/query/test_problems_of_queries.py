@@ -248,14 +248,14 @@ def test_a_query_may_nest_to_the_limit_and_no_further() -> None:
         return inner
 
     shapes = [
-        (lambda n: nested(n, lambda i, q: {("$and", "$or", "$nor")[i % 3]: [{"b": i}, q]}, {"a": 1}), 150),
-        (lambda n: {"a": nested(n, lambda i, q: {"$not": q, "$gt": 0}, {"$gt": 1})}, 150),
-        (lambda n: {"a": nested(n, lambda i, q: {"$elemMatch": {"a": q}}, {"$gt": 1})}, 75),
-        (lambda n: {"$jsonSchema": nested(n, lambda i, q: {"properties": {"a": q}}, {"bsonType": "int"})}, 150),
+        (lambda n: nested(n, lambda i, q: {("$and", "$or", "$nor")[i % 3]: [{"b": i}, q]}, {"a": 1}), 90),
+        (lambda n: {"a": nested(n, lambda i, q: {"$not": q, "$gt": 0}, {"$gt": 1})}, 90),
+        (lambda n: {"a": nested(n, lambda i, q: {"$elemMatch": {"a": q}}, {"$gt": 1})}, 45),
+        (lambda n: {"$jsonSchema": nested(n, lambda i, q: {"properties": {"a": q}}, {"bsonType": "int"})}, 90),
     ]
     for shape, levels in shapes:
         matches(shape(levels))({"a": [{"a": 1}]})
-        with pytest.raises(PipelineError, match="nested deeper than 160 levels; split it over several stages"):
+        with pytest.raises(PipelineError, match="nested deeper than 100 levels; split it over several stages"):
             matches(shape(2 * levels))
 
 

@@ -12,7 +12,7 @@ from ...values import EvaluationError, type_name
 from .. import kinds
 from ..emit import Atom, Emitter
 from ..nodes import Const, Node
-from ..parse import Parser
+from ..parse import MAX_DEPTH, Parser, too_deep
 from ..registry import form
 
 _NAME = re.compile(r"[a-z_\x80-\U0010ffff][A-Za-z0-9_\x80-\U0010ffff]*")
@@ -31,6 +31,9 @@ def variable_name(name: Any, where: Where, parser: Parser) -> bool:
 @form("$literal", arity="value", examples=[({}, {"$literal": "$price"}, "$price")])
 def literal(spec: Any, where: Where, parser: Parser) -> Node:
     """The value as it stands, nothing in it is evaluated. MongoDB: $literal."""
+    if too_deep(spec):
+        parser.problems.add(where, f"nested deeper than {MAX_DEPTH} levels", "documents nest no deeper")
+        return Const(where, None)
     return Const(where, spec)
 
 
@@ -81,6 +84,8 @@ def _array_or_null(e: Emitter, operator: str, array: Atom, result: str) -> None:
     if array.is_only(kinds.ARRAY):
         e.open("if True:")
         return
+    if not array.may_be(kinds.ARRAY):
+        array = e.assign(array.code, array.kinds)
     with e.block(f"if {array.code} is None or {array.code} is M:"):
         e.line(f"{result} = None")
     stop = e.bind(not_an_array, "not_an_array")

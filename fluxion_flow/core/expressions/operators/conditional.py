@@ -16,6 +16,10 @@ from ..parse import Parser
 from ..registry import form, operator
 
 
+NESTED = 8
+"""How many choices stand one in the other before the rest follows at the outer level: their number has no limit."""
+
+
 @dataclass(frozen=True, eq=False)
 class Choice(Node):
     """The first branch whose condition is true; ``default`` ``None`` raises when none is."""
@@ -33,25 +37,33 @@ class Choice(Node):
     def emit(self, e: Emitter) -> Atom:
         name = e.temp()
         found = 0
-        opened = 0
-        for condition, result in self.branches:
-            test = e.truth(e.value(condition))
-            with e.block(f"if {test}:"):
-                atom = e.value(result)
+        for start in range(0, len(self.branches), NESTED):
+            branches = self.branches[start : start + NESTED]
+            rest = start + NESTED < len(self.branches)
+            if start:
+                e.open(f"if {name} is {e.bind(_OPEN, 'open')}:")
+            for condition, result in branches:
+                test = e.truth(e.value(condition))
+                with e.block(f"if {test}:"):
+                    atom = e.value(result)
+                    found |= atom.kinds
+                    e.line(f"{name} = {atom.code}")
+                e.open("else:")
+            if rest:
+                e.line(f"{name} = {e.bind(_OPEN, 'open')}")
+            elif self.default is None:
+                e.line(f"{e.bind(_no_branch, 'no_branch')}()")
+            else:
+                atom = e.value(self.default)
                 found |= atom.kinds
                 e.line(f"{name} = {atom.code}")
-            e.open("else:")
-            opened += 1
-        if self.default is None:
-            stop = e.bind(_no_branch, "no_branch")
-            e.line(f"{stop}()")
-        else:
-            atom = e.value(self.default)
-            found |= atom.kinds
-            e.line(f"{name} = {atom.code}")
-        for _ in range(opened):
-            e.close()
+            for _ in range(len(branches) + bool(start)):
+                e.close()
         return Atom(name, found)
+
+
+_OPEN = object()
+"""Stands for a choice that no branch has made so far."""
 
 
 def _no_branch() -> None:
@@ -135,6 +147,10 @@ class Coalesce(Node):
             found |= atom.kinds if last else atom.kinds & ~kinds.NULLISH
             if last or not atom.may_be(kinds.NULLISH):
                 break
+            if opened == NESTED:
+                for _ in range(opened):
+                    e.close()
+                opened = 0
             e.open(f"if {name} is None or {name} is M:")
             opened += 1
         for _ in range(opened):
@@ -167,15 +183,17 @@ class Junction(Node):
 
     def emit(self, e: Emitter) -> Atom:
         name = e.temp()
-        e.line(f"{name} = {self.stop_at}")
-        opened = 0
-        for node in self.operands:
-            test = e.truth(e.value(node))
-            e.open(f"if not {test}:" if self.stop_at else f"if {test}:")
-            opened += 1
-        e.line(f"{name} = {not self.stop_at}")
-        for _ in range(opened):
-            e.close()
+        for start in range(0, len(self.operands), NESTED):
+            if start:
+                e.open(f"if not {name}:" if self.stop_at else f"if {name}:")
+            e.line(f"{name} = {self.stop_at}")
+            operands = self.operands[start : start + NESTED]
+            for node in operands:
+                test = e.truth(e.value(node))
+                e.open(f"if not {test}:" if self.stop_at else f"if {test}:")
+            e.line(f"{name} = {not self.stop_at}")
+            for _ in range(len(operands) + bool(start)):
+                e.close()
         return Atom(name, kinds.BOOL)
 
 

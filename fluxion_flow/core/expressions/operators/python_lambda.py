@@ -53,7 +53,10 @@ def function_of(text: str) -> Callable[..., Any]:
         raise LambdaError("no Python lambda: it must begin with 'lambda'")
     for node in ast.walk(tree):
         _allow(node)
-    code = compile(tree, "<lambda in a definition>", "eval")
+    try:
+        code = compile(tree, "<lambda in a definition>", "eval")
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        raise LambdaError(f"no Python lambda: {getattr(error, 'msg', error)}") from None
     function: Callable[..., Any] = eval(code, {"__builtins__": {}, **_FUNCTIONS})  # noqa: S307 - checked above
     return function
 

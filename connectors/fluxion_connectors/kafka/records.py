@@ -1,0 +1,188 @@
+"""Kafka records as documents.
+
+===========  =====================================================================================
+``format``   a record's value becomes
+===========  =====================================================================================
+``json``     the document that it holds
+``string``   ``{"value": "text"}``; it must be UTF-8
+``bytes``    ``{"value": b"..."}``
+===========  =====================================================================================
+
+A tombstone (a record without a value) becomes ``{"_key": <its key>, "_deleted": true}``, or is passed over, or is
+rejected, as the option ``tombstones`` says. A key is text where it is UTF-8, else bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime, timedelta, timezone
+from operator import methodcaller
+from typing import Any
+
+from confluent_kafka import TIMESTAMP_NOT_AVAILABLE, Message
+
+from fluxion_flow.connect.encoding import decode_document, decode_records
+from fluxion_flow.connect.spi import Document, Reject
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+_value = Message.value
+_offset = Message.offset
+_timestamp = methodcaller("timestamp")
+
+
+def text_or_bytes(raw: bytes | None) -> str | bytes | None:
+    """Text where the bytes are UTF-8, else the bytes."""
+    if raw is None:
+        return None
+    try:
+        return raw.decode()
+    except UnicodeDecodeError:
+        return raw
+
+
+def describe(message: Message) -> dict[str, Any]:
+    """What is known of a record besides its value: topic, partition, offset, key, headers, ts."""
+    kind, milliseconds = message.timestamp()
+    return {
+        "topic": message.topic(),
+        "partition": message.partition(),
+        "offset": message.offset(),
+        "key": text_or_bytes(message.key()),
+        "headers": [{"k": name, "v": text_or_bytes(value)} for name, value in message.headers() or ()],
+        "ts": None if kind == TIMESTAMP_NOT_AVAILABLE else _EPOCH + timedelta(milliseconds=milliseconds),
+    }
+
+
+class Described(Sequence[dict[str, Any]]):
+    """The descriptions of a batch's records, one a document, each made when it is asked for. Pickles as a plain list."""
+
+    __slots__ = ("_messages",)
+
+    def __init__(self, messages: Sequence[Message]) -> None:
+        self._messages = messages
+
+    def __len__(self) -> int:
+        return len(self._messages)
+
+    def __getitem__(self, index: Any) -> Any:
+        if isinstance(index, slice):
+            return Described(self._messages[index])
+        return describe(self._messages[index])
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        return map(describe, self._messages)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return list, (list(self),)
+
+
+class Decoder:
+    """Makes documents of records.
+
+    ``tombstones`` is ``document``, ``skip`` or ``reject``; ``metadata_field`` names a field that gets the record's
+    description, where it is wanted in the document.
+    """
+
+    def __init__(self, format: str, extended: bool, tombstones: str, metadata_field: str | None) -> None:
+        self._json = format == "json"
+        self._extended = extended
+        self._tombstones = tombstones
+        self._metadata_field = metadata_field
+        self._decode: Callable[[bytes], Document] = {
+            "json": lambda raw: decode_document(raw, extended),
+            "string": _text_document,
+            "bytes": lambda raw: {"value": raw},
+        }[format]
+
+    def decode(
+        self, messages: list[Message]
+    ) -> tuple[list[Document], Sequence[int], list[Reject], list[Message]]:
+        """Documents, their offsets, what could not be decoded, and the message behind each document."""
+        values = list(map(_value, messages))
+        offsets: Sequence[int] = _offsets(messages)
+        documents: list[Document] = []
+        rejects: list[Reject] = []
+        if self._json and None not in values:
+            documents, offsets, rejects = decode_records(values, offsets, self._extended)
+            if len(documents) + len(rejects) < len(values):  # some are blank
+                documents = []
+        if rejects or not documents:
+            documents, offsets, rejects, messages = self._one_by_one(messages)
+        if self._metadata_field is not None:
+            for document, message in zip(documents, messages, strict=True):
+                document[self._metadata_field] = describe(message)
+        return documents, offsets, rejects, messages
+
+    def _one_by_one(
+        self, messages: list[Message]
+    ) -> tuple[list[Document], list[int], list[Reject], list[Message]]:
+        documents: list[Document] = []
+        offsets: list[int] = []
+        rejects: list[Reject] = []
+        kept: list[Message] = []
+        for message in messages:
+            raw, offset = message.value(), message.offset()
+            try:
+                if raw is None:
+                    document = self._tombstone(message)
+                    if document is None:
+                        continue
+                elif self._json and (not raw or raw.isspace()):
+                    raise ValueError("is empty")
+                else:
+                    document = self._decode(raw)
+            except ValueError as error:
+                rejects.append(Reject(raw or b"", offset, str(error)))
+                continue
+            documents.append(document)
+            offsets.append(offset)
+            kept.append(message)
+        return documents, offsets, rejects, kept
+
+    def _tombstone(self, message: Message) -> Document | None:
+        if self._tombstones == "skip":
+            return None
+        if self._tombstones == "reject":
+            raise ValueError("has no value (a tombstone)")
+        return {"_key": text_or_bytes(message.key()), "_deleted": True}
+
+
+def _text_document(raw: bytes) -> Document:
+    try:
+        return {"value": raw.decode()}
+    except UnicodeDecodeError as error:
+        raise ValueError(f"is not valid UTF-8 (byte {error.start})") from None
+
+
+def _offsets(messages: list[Message]) -> Sequence[int]:
+    first, last = messages[0].offset(), messages[-1].offset()
+    if last - first + 1 == len(messages):
+        return range(first, last + 1)
+    return list(map(_offset, messages))
+
+
+TICK = 1000
+"""Milliseconds by which a record must be newer for the clock to move."""
+
+BACK = 86_400_000
+"""Milliseconds by which a record must be older for the clock to be set back: what came before was wrong."""
+
+
+def ticks(messages: list[Message], now: int | None) -> tuple[int, int]:
+    """How many of the messages share one time, and the time: milliseconds since the epoch.
+
+    The time of a batch must not depend on where batches begin and end, and must be the same when it is read again. So a
+    partition has a clock, which only its records move, in steps of a second at least; a batch ends where it moves.
+    ``now`` is the clock before the first message.
+    """
+    if now is None:
+        now = max(messages[0].timestamp()[1], 0)
+    times = [time for _, time in map(_timestamp, messages)]
+    if max(times) < now + TICK and min(times) > now - BACK:
+        return len(messages), now
+    for index, time in enumerate(times):
+        if time >= now + TICK or 0 < time <= now - BACK:
+            if index:
+                return index, now
+            now = time
+    return len(messages), now

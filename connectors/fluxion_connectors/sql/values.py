@@ -1,0 +1,157 @@
+"""Values of documents as values of columns, and the other way round.
+
+====================================  =====================================================
+a column of                           gives in a document
+====================================  =====================================================
+timestamps                            datetime in UTC, cut to milliseconds; one without a zone is taken as UTC
+dates                                 datetime, midnight UTC
+numeric, decimal                      Decimal
+bytea, blob                           bytes
+json, arrays, composite values        lists and mappings
+uuid, time, interval, ranges, enums   str
+====================================  =====================================================
+
+The other way, lists and mappings become JSON (a JSON text where the column is no JSON column), datetimes and decimals
+become text where the column holds text, and datetimes lose their zone, in UTC, where the column has none.
+"""
+
+from __future__ import annotations
+
+import base64
+import datetime as dt
+import enum
+import json
+import re
+import uuid
+from collections.abc import Callable, Mapping
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import types
+
+from fluxion_flow.connect.encoding import encode_document
+
+_PLAIN = (str, int, float, bool, type(None))
+UTC = dt.timezone.utc
+
+
+def to_document_value(value: Any) -> Any:
+    """What a column's value is in a document."""
+    kind = value.__class__
+    if kind in _PLAIN or kind is Decimal or kind is bytes:
+        return value
+    if isinstance(value, dt.datetime):
+        moment = value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+        return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
+    if isinstance(value, dt.date):
+        return dt.datetime(value.year, value.month, value.day, tzinfo=UTC)
+    if isinstance(value, (bytearray, memoryview)):
+        return bytes(value)
+    if isinstance(value, Mapping):
+        return {str(key): to_document_value(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [to_document_value(item) for item in value]
+    if isinstance(value, enum.Enum):
+        return to_document_value(value.value)
+    if isinstance(value, dt.time):
+        return value.isoformat()
+    return str(value)
+
+
+def json_text(value: Any) -> str:
+    """``value`` as JSON; what JSON has no type for as text. Raises :class:`ValueError` when it cannot be written."""
+    return encode_document({"": value})[4:-1].decode()
+
+
+def from_json_text(text: str | bytes) -> Any:
+    return json.loads(text)
+
+
+def binder(column_type: types.TypeEngine[Any], dialect: str) -> Callable[[Any], Any]:
+    """A function that makes the value of a document what a column of this type can be bound to.
+
+    The function raises :class:`ValueError` where the value cannot be stored.
+    """
+    if isinstance(column_type, types.JSON):
+        return lambda value: value
+    if isinstance(column_type, types.DateTime):
+        zoned = bool(column_type.timezone) and dialect != "sqlite"
+        return lambda value: _moment(value, zoned)
+    if isinstance(column_type, types.Date):
+        return _day
+    if isinstance(column_type, types.Uuid):
+        return lambda value: value if value is None else uuid.UUID(str(value))
+    textual = isinstance(column_type, types.String) and not isinstance(column_type, types.Enum)
+    decimals = dialect != "sqlite" and not textual
+    return lambda value: _scalar(value, decimals)
+
+
+def _moment(value: Any, zoned: bool) -> Any:
+    if isinstance(value, str):
+        text = value.replace("Z", "+00:00") if value.endswith("Z") else value
+        try:
+            value = dt.datetime.fromisoformat(text)
+        except ValueError:
+            raise ValueError(f"is no date and time: {value!r}") from None
+    if isinstance(value, dt.datetime):
+        moment = value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+        return moment if zoned else moment.replace(tzinfo=None)
+    if value is None:
+        return None
+    raise ValueError(f"is no date and time but a value of type {type(value).__name__}")
+
+
+def _day(value: Any) -> Any:
+    moment = _moment(value, zoned=True)
+    return moment if moment is None else moment.date()
+
+
+def _scalar(value: Any, decimals: bool) -> Any:
+    if value.__class__ in _PLAIN or value.__class__ is bytes:
+        return value
+    if isinstance(value, (dict, list, tuple)):
+        return json_text(value)
+    if isinstance(value, Decimal):
+        return value if decimals else str(value)
+    if isinstance(value, dt.datetime):
+        return json_text(value)[1:-1]
+    if isinstance(value, re.Pattern):
+        return value.pattern
+    raise ValueError(f"is a value of type {type(value).__name__}, which no column can hold")
+
+
+# ------------------------------------------------------------------------------------------------ positions in cursors
+
+
+def pack_place(value: Any) -> Any:
+    """A cursor column's value, with all its digits, as plain data."""
+    if isinstance(value, (str, int, float)):
+        return value
+    if isinstance(value, dt.datetime):
+        return {"at": value.isoformat()}
+    if isinstance(value, dt.date):
+        return {"date": value.isoformat()}
+    if isinstance(value, Decimal):
+        return {"decimal": str(value)}
+    if isinstance(value, uuid.UUID):
+        return {"uuid": str(value)}
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        return {"bytes": base64.b64encode(bytes(value)).decode()}
+    return str(value)
+
+
+_UNPACK: dict[str, Callable[[str], Any]] = {
+    "at": dt.datetime.fromisoformat,
+    "date": dt.date.fromisoformat,
+    "decimal": Decimal,
+    "uuid": uuid.UUID,
+    "bytes": base64.b64decode,
+}
+
+
+def unpack_place(value: Any) -> Any:
+    """The value that :func:`pack_place` packed."""
+    if isinstance(value, dict):
+        ((kind, text),) = value.items()
+        return _UNPACK[kind](text)
+    return value

@@ -1,0 +1,126 @@
+"""The series on Bytewax's own page, from a process that runs a pipeline."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+MODULE = """
+import os
+from fluxion_flow import pipeline, secret
+
+folder = os.environ["FOLDER"]
+flow = (
+    pipeline("paged")
+    .source("files", path=folder + "/in-*.jsonl", follow=True)
+    .match({"n": {"$gte": 0}})
+    .set({"half": {"$divide": [1, "$n"]}})
+    .sink("files", path=folder + "/out-{part}.jsonl")
+    .on_error({"dead_letter": {"type": "files", "path": folder + "/dead.jsonl"}, "granularity": "document"})
+    .config(environment="test", labels={"team": "a", "owner": secret("PAGE_TOKEN").resolve()}, batch_size=100)
+    .compile()
+)
+"""
+TOKEN = "page-s3cret-token"
+RECORDS = {"in-a.jsonl": 1500, "in-b.jsonl": 800}
+
+
+def free_port():
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return sock.getsockname()[1]
+
+
+def samples(page):
+    return [sample for family in text_string_to_metric_families(page) for sample in family.samples]
+
+
+def total(page, name, **labels):
+    return sum(s.value for s in samples(page) if s.name == name and labels.items() <= s.labels.items())
+
+
+@pytest.fixture
+def page_of_a_run(tmp_path):
+    """The page's text once the run has delivered everything, and the exit code of the run after SIGTERM."""
+    bad = 0
+    for name, count in RECORDS.items():
+        with (tmp_path / name).open("w") as file:
+            for n in range(count):  # every 100th is a line that is no JSON; a zero cannot be divided by
+                file.write("{broken\n" if n % 100 == 50 else json.dumps({"n": n % 40}) + "\n")
+                bad += n % 100 == 50 or n % 40 == 0
+    (tmp_path / "paged.py").write_text(MODULE)
+    port = free_port()
+    environment = {
+        **{name: value for name, value in os.environ.items() if not name.startswith(("FLUXION_", "BYTEWAX_"))},
+        "FOLDER": str(tmp_path),
+        "PAGE_TOKEN": TOKEN,
+        "BYTEWAX_DATAFLOW_API_ENABLED": "1",
+        "BYTEWAX_DATAFLOW_API_PORT": str(port),
+    }
+    process = subprocess.Popen(
+        [sys.executable, "-m", "bytewax.run", "paged:flow", "-w", "2"],
+        cwd=tmp_path,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    page = ""
+    try:
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline and process.poll() is None:
+            try:
+                with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
+                    page = answer.read().decode()
+            except (urllib.error.URLError, ConnectionError):
+                page = ""
+            settled = total(page, "stream_delivered_total", step="sink") + total(page, "stream_dead_letters_total")
+            if (
+                settled == sum(RECORDS.values())
+                and total(page, "stream_delivered_total", step="dead_letter sink") == bad
+            ):
+                break
+            time.sleep(0.1)
+    finally:
+        process.send_signal(signal.SIGTERM)
+        log, _ = process.communicate(timeout=60)
+    assert page, log
+    return page, process.returncode, tmp_path
+
+
+def count_lines(pattern: str, folder: Path) -> int:
+    return sum(len(path.read_text().splitlines()) for path in folder.glob(pattern))
+
+
+def test_the_page_adds_up_to_the_files(page_of_a_run):
+    page, code, folder = page_of_a_run
+    assert code == 0
+    undecodable = sum(count // 100 for count in RECORDS.values())
+    documents = sum(RECORDS.values()) - undecodable
+    labels = {"pipeline": "paged", "connector": "files", "environment": "test", "team": "a"}
+    assert total(page, "stream_fetched_total", **labels) == documents
+    assert total(page, "stream_failures_total", **{"class": "UndecodableRecord"}) == undecodable
+    assert total(page, "stream_dead_letters_total", step="source") == undecodable
+    poison = total(page, "stream_dead_letters_total", step="stages[1].$set")
+    assert poison == total(page, "stream_failures_total", **{"class": "EvaluationError"}) > 0
+    assert total(page, "stream_delivered_total", step="sink", **labels) == documents - poison
+    assert documents - poison == count_lines("out-*.jsonl", folder)
+    assert undecodable + poison == count_lines("dead.jsonl", folder)
+    assert total(page, "stream_stage_documents_total", stage="stages[0].$match", direction="in") == documents
+    assert total(page, "stream_batch_size_sum", direction="in", step="stages[0].$match") == documents
+    assert total(page, "stream_lag") == 0
+    assert {s.labels["worker"] for s in samples(page) if s.name == "stream_start_timestamp_seconds"} == {"0", "1"}
+    assert any(sample.name.startswith("bytewax_") for sample in samples(page)), "it is Bytewax's page"
+    assert TOKEN not in page
+    assert all(s.labels["owner"] == "***" for s in samples(page) if s.name.startswith("stream_"))
