@@ -42,7 +42,7 @@ class StreamingMetricsListener:
         """
 
     def on_delivered(self, context: StreamingContext, *, documents: int, seconds: float) -> None:
-        """The sink accepted a batch."""
+        """A sink has made documents of a batch durable; it took ``seconds`` to accept them."""
 
     def on_retry(self, context: StreamingContext, *, error: BaseException, delay: float) -> None:
         """A failed step will be tried again after ``delay`` (``stream.retries``)."""

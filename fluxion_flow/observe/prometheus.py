@@ -84,6 +84,7 @@ class PrometheusListener(StreamingMetricsListener):
     def on_fetched(self, context: StreamingContext, *, documents: int, rejects: int, waited: float) -> None:
         step = self._step(context)
         step.fetched.value += documents
+        step.rejected.value += rejects
         step.backpressure.observe(waited)
 
     def on_lag(self, context: StreamingContext, *, lag: float) -> None:
@@ -158,6 +159,10 @@ class _Step:
     def fetched(self) -> Number:
         self._begin_at_zero()
         return self._series.counter("stream_fetched_total", self._labels)
+
+    @cached_property
+    def rejected(self) -> Number:
+        return self._series.counter("stream_rejected_total", self._labels)
 
     @cached_property
     def backpressure(self) -> Distribution:

@@ -50,6 +50,15 @@ METRICS = (
         "Documents that the source gave.",
     ),
     Metric(
+        "stream.rejected",
+        "stream_rejected_total",
+        "counter",
+        "records",
+        (),
+        "on_fetched",
+        "Records of the source that could not be decoded. They are not among the fetched documents.",
+    ),
+    Metric(
         "stream.backpressure",
         "stream_backpressure_seconds",
         "histogram",
@@ -115,7 +124,7 @@ METRICS = (
         "documents",
         ("step",),
         "on_delivered",
-        "Documents that a sink accepted. The dead-letter sink's step is `dead_letter sink`.",
+        "Documents that a sink has made durable. The dead-letter sink's step is `dead_letter sink`.",
     ),
     Metric(
         "stream.delivery.duration",
@@ -124,7 +133,7 @@ METRICS = (
         "seconds",
         ("step",),
         "on_delivered",
-        "Time that a sink took to accept a batch, retries included.",
+        "Time that a sink took to accept a batch, retries included; its flush is not in it.",
         SECONDS,
     ),
     Metric(

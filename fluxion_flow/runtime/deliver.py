@@ -21,6 +21,7 @@ from typing import Any
 
 from bytewax.operators import StatefulBatchLogic
 
+from ..connect.encoding import to_extended
 from ..connect.secrets import redact
 from ..connect.spi import Batch, DeliveryError, Document, SinkWriter, StreamingSink
 from ..core.program import reason
@@ -43,7 +44,8 @@ STATE_VERSION = 1
 class RouteStep:
     """Sends batches to the part of a sink that this worker writes: its own, or the only one of a single writer.
 
-    ``when`` is the program of a sink's query; without it every document is delivered.
+    ``when`` is the program of a sink's query; without it every document is delivered. With ``letters``, the number of
+    a dead-letter sink, the dead letters for it are delivered, as Extended JSON so that every connector can hold them.
     """
 
     def __init__(
@@ -51,6 +53,7 @@ class RouteStep:
     ) -> None:
         self._run = run
         self._single = sink.single_writer
+        self._split: Callable[[Batch], list[tuple[str, Batch]]] | None = getattr(sink, "split", None)
         self._when = when
         self._letters = letters
 
@@ -60,13 +63,17 @@ class RouteStep:
         for item in self._when(items) if self._when is not None else items:
             if item.__class__ is tuple:
                 item = item[1]
+            if item.__class__ is Letters and self._letters is not None:
+                if item.sink != self._letters:
+                    continue
+                item = _batch_of_letters(item.documents)
             if item.__class__ is Batch:
-                out.append(to_part(part, item))
+                if self._split is None:
+                    out.append(to_part(part, item))
+                else:
+                    out += [to_part(name, own) for name, own in self._split(item)]
             elif item.__class__ is Letters:
-                if self._letters is None:
-                    out.append(item)
-                elif item.sink == self._letters:
-                    out.append(to_part(part, _batch_of_letters(item.documents)))
+                out.append(item)
         return out
 
 
@@ -75,6 +82,7 @@ def _batch_of_letters(letters: list[Document]) -> Batch:
     sources = [letter["_stream_meta"]["source"] for letter in letters]
     places = [source.get("position") for source in sources]
     partition = str(sources[0].get("partition", ""))
+    letters = [to_extended(letter) for letter in letters]
     if all(isinstance(place, int) for place in places):
         return Batch(letters, partition, places[0], places)
     return Batch(letters, partition, meta={DERIVED: True})

@@ -14,14 +14,16 @@ class IncompatibleCheckpoint(FluxionError):
 
 
 class Manifest:
-    """The pipeline's name, its source and its stateful steps with what their state means.
+    """The pipeline's name, its source, its stateful steps with what their state means, and its sinks with their types.
 
     It is stored with every source position, so that whoever resumes a position sees whether the state beside it is
     still what the definition needs.
     """
 
-    def __init__(self, pipeline: str, source: str, steps: dict[str, Any]) -> None:
+    def __init__(self, pipeline: str, source: str, steps: dict[str, Any], sinks: dict[str, str] | None = None) -> None:
         self.plain: dict[str, Any] = {"v": VERSION, "pipeline": pipeline, "source": source, "steps": steps}
+        if sinks is not None:
+            self.plain["sinks"] = sinks
 
     def check(self, stored: Any) -> None:
         """Raise :class:`IncompatibleCheckpoint` unless the stored manifest agrees with this one."""
@@ -55,6 +57,12 @@ class Manifest:
         for step in now:
             if step not in before:
                 found.append(f"stateful step {step!r} is new; it has not seen the documents before the checkpoint")
+        sinks = self.plain.get("sinks", {})
+        for name, kind in stored.get("sinks", {}).items():
+            if name not in sinks:
+                found.append(f"sink {name!r} is gone (renamed or removed); how far it was written would be lost")
+            elif sinks[name] != kind:
+                found.append(f"sink {name!r}: was {kind!r}, now {sinks[name]!r}")
         return found
 
 

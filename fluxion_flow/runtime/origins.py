@@ -23,15 +23,19 @@ def traced(
     env.start(documents, len(program))
     env.iterator = watched
     failures: list[DocumentError] = []
-    while True:
-        try:
-            program.resume(out, env)
-            break
-        except DocumentError as error:
-            del out[watched.starts[-1] :]
-            failures.append(error)
-            if first:
+    trusted, program.trusted = program.trusted, False  # the general tier does nothing twice, so random numbers stay
+    try:
+        while True:
+            try:
+                program.resume(out, env)
                 break
+            except DocumentError as error:
+                del out[watched.starts[-1] :]
+                failures.append(error)
+                if first:
+                    break
+    finally:
+        program.trusted = trusted
     return out, watched.indexes(), failures
 
 

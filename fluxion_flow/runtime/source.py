@@ -88,8 +88,7 @@ class _Part(StatefulSourcePartition[Any, Any]):
         self._reader: SourceReader | None = None
         self._awake: datetime | None = None
         self._until = 0.0
-        self._attempt = 0
-        self._first_failure = 0
+        self._reads = Reads(run, self._guard, partition)
         self._complete = False
         self._taken: Any = None
         self._uncommitted = False
@@ -134,10 +133,11 @@ class _Part(StatefulSourcePartition[Any, Any]):
                 self._reader = self._source.open(self._name, self._cursor)
             batch = self._reader.read(self._run.batch_size)
         except Exception as error:  # noqa: BLE001 - the policy decides
-            self._failed(error, time.monotonic() - started)
+            known = self._uncommitted or self._cursor is not None
+            position = self._guard.context.position if known else None
+            self._sleep(self._reads.failed(error, time.monotonic() - started, position))
             return False
-        self._guard.runner.succeeded(time.monotonic() - started)
-        self._attempt = 0
+        self._reads.succeeded(time.monotonic() - started)
         self._uncommitted = self._uncommitted or self._cursor != self._reader.cursor
         self._cursor = self._reader.cursor
         if batch is None:
@@ -175,19 +175,6 @@ class _Part(StatefulSourcePartition[Any, Any]):
             log.warning("source partition %r: %s failed: %s", self._name, what, redact(reason(error)))
             return None
 
-    def _failed(self, error: Exception, seconds: float) -> None:
-        if self._attempt == 0:
-            self._first_failure = int(time.time() * 1000)
-        self._attempt += 1
-        decision = self._guard.runner.failed(error, self._attempt, seconds)
-        position = self._guard.context.position if self._uncommitted or self._cursor is not None else None
-        if decision.kind == "abort":
-            gave_up = GaveUp(decision, error, self._attempt, self._first_failure)
-            raise RunFailed(self._run.pipeline, "source", gave_up, partition=self._name, position=position) from None
-        if decision.kind != "retry":
-            self._guard.given_up(1, error, self._name, position)
-        self._sleep(decision.delay if decision.kind == "retry" else REST)
-
     def _sleep(self, seconds: float) -> None:
         """Read no more for so long; wake up twice a second at least, to see a drain."""
         self._awake = datetime.now(timezone.utc) + timedelta(seconds=min(seconds, 0.5)) if seconds > 0 else None
@@ -212,6 +199,37 @@ class _Part(StatefulSourcePartition[Any, Any]):
     def close(self) -> None:
         if self._reader is not None:
             self._quietly("closing", self._reader.close)
+
+
+class Reads:
+    """The attempts to read a partition, under the source's policy. Nothing waits here: it says how long to wait."""
+
+    def __init__(self, run: Run, guard: Guard, partition: str) -> None:
+        self._run = run
+        self._guard = guard
+        self._partition = partition
+        self._attempt = 0
+        self._first_failure = 0
+
+    def succeeded(self, seconds: float) -> None:
+        self._guard.runner.succeeded(seconds)
+        self._attempt = 0
+
+    def failed(self, error: Exception, seconds: float, position: int | None = None) -> float:
+        """Seconds to wait before the next read. Raises :class:`RunFailed` when there is to be none."""
+        if self._attempt == 0:
+            self._first_failure = int(time.time() * 1000)
+        self._attempt += 1
+        decision = self._guard.runner.failed(error, self._attempt, seconds)
+        if decision.kind == "abort":
+            gave_up = GaveUp(decision, error, self._attempt, self._first_failure)
+            raise RunFailed(
+                self._run.pipeline, "source", gave_up, partition=self._partition, position=position
+            ) from None
+        if decision.kind == "retry":
+            return decision.delay
+        self._guard.given_up(1, error, self._partition, position)
+        return REST
 
 
 def rejected(run: Run, guard: Guard, batch: Batch, out: list[Any]) -> None:

@@ -186,6 +186,7 @@ def test_records_that_cannot_be_decoded_are_failures_and_not_documents(tmp_path,
     )
     run_main(made.compile())
     assert shown("stream_fetched_total", connector="files") == shown("stream_delivered_total", step="sink") == 180
+    assert shown("stream_rejected_total", connector="files") == 20
     assert shown("stream_failures_total", step="source", **{"class": "UndecodableRecord"}) == 20
     assert shown("stream_dead_letters_total", step="source") == len(dead.collected()) == 20
 

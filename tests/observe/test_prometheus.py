@@ -37,6 +37,7 @@ CALLS = [
         {"documents": 500, "rejects": 2, "waited": 0.2},
         {
             ("stream_fetched_total", ()): 500,
+            ("stream_rejected_total", ()): 2,
             ("stream_backpressure_seconds_sum", ()): 0.2,
             ("stream_backpressure_seconds_count", ()): 1,
         },

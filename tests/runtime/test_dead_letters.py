@@ -12,6 +12,7 @@ from test_delivery import Bulk
 from trial import DEAD, Policy, ids, numbered, retry, run
 
 from fluxion_flow import PipelineBuilder, pipeline, secret
+from fluxion_flow.connect.encoding import from_extended
 
 REPLAYED = {"type": "memory", "name": "dead", "replays": True}
 DOUBLE = {"$set": {"m": {"$multiply": ["$n", 2]}}}
@@ -28,7 +29,7 @@ def letter_of(policy: Policy, **parts: Any) -> dict[str, Any]:
     outcome = run(data.on_error(policy), **parts.get("config", {}))
     assert outcome.error == ""
     (letter,) = outcome.letters
-    first, last = letter.pop("firstFailureTime"), letter.pop("dlqTime")
+    first, last = (from_extended(letter.pop(name)) for name in ("firstFailureTime", "dlqTime"))
     assert before - datetime.timedelta(milliseconds=1) <= first <= last <= datetime.datetime.now(datetime.timezone.utc)
     return letter
 
@@ -53,7 +54,7 @@ def test_the_letter_of_a_stage() -> None:
                 "type": "MemorySource",
                 "partition": "eu",
                 "position": 1,
-                "ts": datetime.datetime(2023, 11, 14, 22, 13, 20, tzinfo=datetime.timezone.utc),
+                "ts": {"$date": "2023-11-14T22:13:20.000Z"},
             }
         },
     }

@@ -31,9 +31,7 @@ def why_absent() -> str:
     if _program("initdb") is None or _program("postgres") is None:
         return "PostgreSQL's initdb and postgres are not installed (apt-get install postgresql)"
     if os.getuid() == 0 and (shutil.which("setpriv") is None or _user() is None):
-        return (
-            "PostgreSQL refuses to run as root, and there is no setpriv or no user 'postgres' or 'nobody' to run it as"
-        )
+        return "PostgreSQL refuses to run as root, and setpriv or the user 'postgres' is missing"
     return ""
 
 
@@ -66,8 +64,8 @@ class PostgresServer:
             for path in (self.folder, password):
                 os.chown(path, self._user.pw_uid, self._user.pw_gid)
         self._run(
-            [_program("initdb"), "-D", str(self.folder / "data"), "-U", "fluxion", "--pwfile", str(password)]
-            + ["--auth", "scram-sha-256", "--encoding", "UTF8", "--locale", "C", "--no-sync"]
+            [_program("initdb"), "-D", str(self.folder / "data"), "-U", "fluxion", "--pwfile", str(password)],
+            ["--auth", "scram-sha-256", "--encoding", "UTF8", "--locale", "C", "--no-sync"],
         )
 
     def url(self, database: str = "postgres", password: str = PASSWORD) -> str:
@@ -133,8 +131,9 @@ class PostgresServer:
             return []
         return ["setpriv", f"--reuid={self._user.pw_uid}", f"--regid={self._user.pw_gid}", "--clear-groups"]
 
-    def _run(self, command: list[str | None]) -> None:
-        done = subprocess.run([*self._prefix(), *map(str, command)], capture_output=True, text=True, cwd=self.folder)
+    def _run(self, command: list[str | None], options: list[str]) -> None:
+        whole = [*self._prefix(), *map(str, command), *options]
+        done = subprocess.run(whole, capture_output=True, text=True, cwd=self.folder)
         if done.returncode != 0:
             raise RuntimeError(f"{command[0]} failed:\n{done.stdout}{done.stderr}")
 

@@ -102,7 +102,12 @@ def failure(error: KafkaError | KafkaException, doing: str) -> Exception:
     if code in _MISSING:
         return UnknownTopic(f"{text}; create it, or correct the name")
     if code in _FENCED:
-        return Fenced(f"{text}; another run writes with the same transactional_id: stop one of them")
+        return Fenced(
+            f"{text}; another run writes with the same transactional_id: stop one of them. (A transaction that "
+            "takes longer than transaction_timeout ends like this, too.)"
+        )
+    if code == KafkaError.MSG_SIZE_TOO_LARGE:
+        return KafkaFailure(f"{text}; raise max.message.bytes of the topic and message.max.bytes in options")
     if code in _LOST:
         return PositionLost(text)
     if code in _PASSING or error.retriable():

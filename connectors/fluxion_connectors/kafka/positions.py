@@ -40,7 +40,9 @@ def _milliseconds(given: Any) -> int:
     try:
         moment = given if isinstance(given, datetime) else datetime.fromisoformat(given.replace("Z", "+00:00"))
     except (AttributeError, ValueError):
-        raise ValueError("timestamp must be milliseconds since the epoch, or text such as '2024-05-01T10:00:00Z'") from None
+        raise ValueError(
+            "timestamp must be milliseconds since the epoch, or text such as '2024-05-01T10:00:00Z'"
+        ) from None
     return int((moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)).timestamp() * 1000)
 
 
@@ -81,5 +83,3 @@ def find_start(
             return int(committed.offset)
     low, high = consumer.get_watermark_offsets(place, timeout=timeout)
     return int(high if (start or reset) == "latest" else low)
-
-

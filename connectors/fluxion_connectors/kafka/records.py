@@ -94,9 +94,7 @@ class Decoder:
             "bytes": lambda raw: {"value": raw},
         }[format]
 
-    def decode(
-        self, messages: list[Message]
-    ) -> tuple[list[Document], Sequence[int], list[Reject], list[Message]]:
+    def decode(self, messages: list[Message]) -> tuple[list[Document], Sequence[int], list[Reject], list[Message]]:
         """Documents, their offsets, what could not be decoded, and the message behind each document."""
         values = list(map(_value, messages))
         offsets: Sequence[int] = _offsets(messages)
@@ -113,9 +111,7 @@ class Decoder:
                 document[self._metadata_field] = describe(message)
         return documents, offsets, rejects, messages
 
-    def _one_by_one(
-        self, messages: list[Message]
-    ) -> tuple[list[Document], list[int], list[Reject], list[Message]]:
+    def _one_by_one(self, messages: list[Message]) -> tuple[list[Document], list[int], list[Reject], list[Message]]:
         documents: list[Document] = []
         offsets: list[int] = []
         rejects: list[Reject] = []

@@ -315,5 +315,3 @@ class KafkaReader(SourceReader):
         except KafkaException as error:
             _log.debug("kafka: %s", error)
         self._source._let_go(self._consumer)
-
-

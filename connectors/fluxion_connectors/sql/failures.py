@@ -1,6 +1,6 @@
 """What a database's error means: try again, this row is refused, or nothing will work until somebody acts.
 
-Source of the codes: PostgreSQL's appendix "PostgreSQL Error Codes"; SQLite's and MySQL's messages and exception classes.
+Source of the codes: PostgreSQL's appendix "PostgreSQL Error Codes"; else a driver's classes and messages.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The table of source positions: written in the same transaction as the rows, so that both are there or neither.
 
-``fluxion_cursors`` holds one row for each sink and source partition: the sink's name, the partition, the source's cursor
-as JSON, and the number of the commit that wrote it. The latter answers, after a connection broke during a commit,
+``fluxion_cursors`` holds one row for each sink and source partition: the sink's name, the partition, the source's
+cursor as JSON, and the number of the commit that wrote it. After a connection broke during a commit the number tells
 whether that commit took place.
 """
 
@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any
 
 from sqlalchemy import Column, Connection, MetaData, Table, select, types
 

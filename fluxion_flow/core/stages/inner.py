@@ -16,7 +16,7 @@ from ..program import DocumentError
 from .registry import parse_within
 from .shapes import Document, PerDocument, Stage
 
-_LEVELS = 8
+_LEVELS = 5
 """How many levels of a definition a pipeline within a stage counts for."""
 
 

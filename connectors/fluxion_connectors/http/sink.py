@@ -1,0 +1,202 @@
+"""Documents to an HTTP server: one request a batch, or one a document.
+
+A 2xx answer is taken for "stored": there is nothing left to flush. Every request carries an *idempotency key*, made
+from where the documents stood in the source and from what they are. After a crash the same documents come again with
+the same keys, so a server that remembers keys stores each once. A document's own key does not depend on how documents
+are grouped into batches; a batch's key does, and batches may be cut otherwise after a crash.
+
+``errors_pointer`` reads the errors of single documents out of the answer to a batch: a list at that JSON Pointer. With
+``error_index_pointer`` each entry names the document's place in the request; without it the list has one entry for each
+document, null or false where it went well.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from fluxion_connectors.http.client import new_client, request
+from fluxion_connectors.http.failures import RETRIED, HttpError, HttpRefused, HttpUnavailable, failure_of, place_of
+from fluxion_connectors.http.pointer import found_at, parse_pointer
+from fluxion_connectors.http.templates import fields_in, fill
+from fluxion_flow.connect.encoding import encode_document
+from fluxion_flow.connect.secrets import redact
+from fluxion_flow.connect.spi import Batch, Cursor, DeliveryError, SinkWriter, StreamingSink
+
+BODIES = ("array", "lines", "document")
+CONTENT_TYPES = {"array": "application/json", "lines": "application/x-ndjson", "document": "application/json"}
+
+
+class HttpSink(StreamingSink):
+    """Sends documents to ``url``; with the body ``document`` it may hold ``{field}``.
+
+    ``body`` is ``array`` or ``lines`` (one request a batch) or ``document`` (one request each, ``concurrency`` at a
+    time; in order when that is 1). ``timeout`` is in seconds. ``retry_statuses`` are answers after which trying again
+    may help. Raises :class:`ValueError` for a pointer that is none.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        method: str = "POST",
+        body: str = "array",
+        headers: Mapping[str, str] | None = None,
+        idempotency_header: str = "Idempotency-Key",
+        concurrency: int = 8,
+        timeout: float = 30.0,
+        retry_statuses: Sequence[int] = RETRIED,
+        errors_pointer: str | None = None,
+        error_index_pointer: str | None = None,
+        error_message_pointer: str | None = None,
+        extended_json: bool = False,
+        verify: bool = True,
+        ca_file: str | None = None,
+    ) -> None:
+        if body not in BODIES:
+            raise ValueError(f"body must be one of {', '.join(BODIES)}, got {body!r}")
+        self.url = url
+        self.method = method
+        self.body = body
+        self.headers = {name: str(value) for name, value in (headers or {}).items()}
+        self.idempotency_header = idempotency_header
+        self.concurrency = concurrency
+        self.timeout = timeout
+        self.retry_statuses = frozenset(retry_statuses)
+        self.errors = None if errors_pointer is None else parse_pointer(errors_pointer)
+        self.error_index = None if error_index_pointer is None else parse_pointer(error_index_pointer)
+        self.error_message = None if error_message_pointer is None else parse_pointer(error_message_pointer)
+        self.extended_json = extended_json
+        self.verify = verify
+        self.ca_file = ca_file
+
+    def __repr__(self) -> str:
+        return f"HttpSink({self.method} {place_of(self.url.partition('?')[0])})"
+
+    def open(self, part: str, cursor: Cursor | None) -> HttpWriter:
+        return HttpWriter(self)
+
+
+class HttpWriter(SinkWriter):
+    """Sends batches over connections of its own."""
+
+    def __init__(self, sink: HttpSink) -> None:
+        self._sink = sink
+        single = sink.body == "document"
+        connections = sink.concurrency if single else 1
+        self._client = new_client(
+            headers=None, timeout=sink.timeout, connections=connections, verify=sink.verify, ca_file=sink.ca_file
+        )
+        self._headers = {"Content-Type": CONTENT_TYPES[sink.body], **sink.headers}
+        self._fields = fields_in(sink.url)
+        self._pool = ThreadPoolExecutor(connections, "http-sink") if single and connections > 1 else None
+
+    def write(self, batch: Batch) -> None:
+        """Raises :class:`DeliveryError` for single documents, :class:`HttpUnavailable` and :class:`HttpRefused` when
+        nothing of the batch was taken.
+        """
+        texts: list[bytes] = []
+        places: list[int] = []
+        errors: dict[int, Exception] = {}
+        for index, document in enumerate(batch.documents):
+            try:
+                texts.append(encode_document(document, self._sink.extended_json))
+                places.append(index)
+            except ValueError as error:
+                errors[index] = error
+        if texts:
+            keys = document_keys(batch, places, texts)
+            send = self._send_each if self._sink.body == "document" else self._send_all
+            errors.update(send(batch, places, texts, keys))
+        if errors:
+            raise DeliveryError(dict(sorted(errors.items())))
+
+    def flush(self) -> None:
+        """Nothing is waiting: every write has had its answer."""
+
+    def close(self) -> None:
+        if self._pool is not None:
+            self._pool.shutdown()
+        self._client.close()
+
+    def _send_all(
+        self, batch: Batch, places: Sequence[int], texts: Sequence[bytes], keys: Sequence[str]
+    ) -> dict[int, Exception]:
+        content = b"[" + b",".join(texts) + b"]" if self._sink.body == "array" else b"\n".join(texts) + b"\n"
+        key = hashlib.sha256("".join(keys).encode()).hexdigest()
+        answer = self._send(self._sink.url, content, key)
+        if self._sink.errors is None:
+            return {}
+        return {places[n]: error for n, error in self._errors_in(answer, len(texts)).items()}
+
+    def _send_each(
+        self, batch: Batch, places: Sequence[int], texts: Sequence[bytes], keys: Sequence[str]
+    ) -> dict[int, Exception]:
+        def send(n: int) -> Exception | None:
+            try:
+                url = fill(self._sink.url, batch.documents[places[n]]) if self._fields else self._sink.url
+                self._send(url, texts[n], keys[n])
+            except (HttpError, ValueError) as error:
+                return error
+            return None
+
+        every: Callable[..., Any] = self._pool.map if self._pool is not None else map
+        answers = every(send, range(len(texts)))
+        return {place: error for place, error in zip(places, answers, strict=True) if error is not None}
+
+    def _send(self, url: str, content: bytes, key: str) -> Any:
+        headers = dict(self._headers)
+        if self._sink.idempotency_header:
+            headers[self._sink.idempotency_header] = key
+        response = request(self._client, self._sink.method, url, headers=headers, content=content)
+        failure = failure_of(response, self._sink.retry_statuses)
+        if failure is not None:
+            raise failure
+        return response
+
+    def _errors_in(self, response: Any, count: int) -> dict[int, Exception]:
+        """The errors of single documents that an answer tells of, by their place in the request."""
+        sink = self._sink
+        assert sink.errors is not None
+        where = f"{sink.method} {place_of(sink.url)}"
+        try:
+            answer = response.json()
+        except ValueError:
+            raise HttpUnavailable(
+                f"{where}: the server answered {response.status_code} without JSON, so what it took is unknown",
+                status=response.status_code,
+            ) from None
+        entries = found_at(answer, sink.errors)
+        if not entries:
+            return {}
+        if not isinstance(entries, list):
+            raise HttpRefused(
+                f"{where}: errors_pointer leads to a {type(entries).__name__} in the answer, not to a list"
+            )
+        errors: dict[int, Exception] = {}
+        for number, entry in enumerate(entries):
+            index = number if sink.error_index is None else found_at(entry, sink.error_index)
+            if sink.error_index is None and not entry:
+                continue
+            if not isinstance(index, int) or not 0 <= index < count:
+                raise HttpRefused(f"{where}: the answer tells of an error in document {index!r} of {count}")
+            text = entry if sink.error_message is None else found_at(entry, sink.error_message)
+            errors[index] = HttpRefused(f"{where}: document refused: {redact(str(text))[:200]}")
+        return errors
+
+
+def document_keys(batch: Batch, places: Sequence[int], texts: Sequence[bytes]) -> list[str]:
+    """An idempotency key for each document: a hash of its source partition and position, its text, and its number among
+    the same texts from that position.
+    """
+    keys = []
+    seen: Counter[tuple[int, bytes]] = Counter()
+    for index, text in zip(places, texts, strict=True):
+        place = batch.positions[index] if len(batch.positions) else batch.position
+        at = f"{batch.partition}\0{place}\0{seen[place, text]}\0"
+        seen[place, text] += 1
+        keys.append(hashlib.sha256(at.encode() + text).hexdigest())
+    return keys
