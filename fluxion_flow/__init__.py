@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from fluxion_flow.dsl.config import StreamingRuntimeConfig
     from fluxion_flow.dsl.model import StreamingPipelineDefinition
     from fluxion_flow.errors import FluxionError, PipelineError, Problem
-    from fluxion_flow.observe.context import StreamingContext
+    from fluxion_flow.core.context import StreamingContext
     from fluxion_flow.observe.listener import StreamingMetricsListener
     from fluxion_flow.policy.model import StreamingErrorPolicy
 
@@ -50,7 +50,7 @@ _HOMES = {
     "fluxion_flow.dsl.config": ("StreamingRuntimeConfig",),
     "fluxion_flow.dsl.model": ("StreamingPipelineDefinition",),
     "fluxion_flow.errors": ("FluxionError", "PipelineError", "Problem"),
-    "fluxion_flow.observe.context": ("StreamingContext",),
+    "fluxion_flow.core.context": ("StreamingContext",),
     "fluxion_flow.observe.listener": ("StreamingMetricsListener",),
     "fluxion_flow.policy.model": ("StreamingErrorPolicy",),
 }

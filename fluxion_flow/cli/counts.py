@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from ..observe.context import StreamingContext
+from ..core.context import StreamingContext
 from ..observe.listener import StreamingMetricsListener
 
 NUMBERS = ("read", "dead_lettered", "skipped", "retries")

@@ -7,6 +7,7 @@ import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from .context import StreamingContext
 from .values import MISSING, from_millis
 
 
@@ -17,11 +18,11 @@ class Environment:
     ``$sampleRate`` are functions of them, so that a replay decides alike. ``timestamp`` (milliseconds since the epoch,
     UTC) is the value of ``$$NOW``, ``variables`` holds the values of other ``$$name``. ``changes[k]`` counts how many
     documents stage *k* of a program gave more (or fewer) than it got; ``surprises`` how many documents left the
-    speculative tier.
+    speculative tier. ``context`` is what functions of the user's own can read of the run.
     """
 
     __slots__ = (
-        "_draws", "_index", "changes", "documents", "iterator", "meta", "now", "partition", "position", "positions",
+        "_draws", "_index", "changes", "context", "documents", "iterator", "meta", "now", "partition", "position", "positions",
         "seed", "surprises", "variables",
     )  # fmt: skip
 
@@ -35,7 +36,9 @@ class Environment:
         seed: int = 0,
         meta: Mapping[str, Any] | None = None,
         variables: Mapping[str, Any] | None = None,
+        context: StreamingContext | None = None,
     ) -> None:
+        self.context = context or StreamingContext("offline", "stages")
         self.partition = partition
         self.position = position
         self.positions = positions
@@ -56,6 +59,7 @@ class Environment:
         Its random numbers depend on the document's place, and are none of those that the document itself draws.
         """
         inner = Environment.__new__(Environment)
+        inner.context = self.context
         inner.partition = f"{self.partition}/{self.place()}" if self.documents else self.partition + "/"
         inner.position, inner.positions = 0, ()
         inner.now, inner.seed, inner.meta = self.now, self.seed, self.meta

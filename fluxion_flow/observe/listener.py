@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from .context import StreamingContext
+from ..core.context import StreamingContext
 from .shown_error import error_text
 
 log = logging.getLogger(__name__)
@@ -15,7 +15,7 @@ log = logging.getLogger(__name__)
 class StreamingMetricsListener:
     """Base of listeners: override what you want to hear (Fluxion: ``StreamingMetricsListener``).
 
-    Every hook gets the :class:`~fluxion_flow.observe.context.StreamingContext` of the step that speaks, then facts.
+    Every hook gets the :class:`~fluxion_flow.core.context.StreamingContext` of the step that speaks, then facts.
     Hooks run on the worker's thread, between batches: be quick, and hand over to a thread of your own what is not. What
     a hook raises is logged and changes nothing. Times are in seconds unless their name says otherwise. One listener
     serves all workers of a process, so its hooks are called from several threads.

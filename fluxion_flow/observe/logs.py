@@ -12,7 +12,7 @@ from datetime import datetime, timezone
 from typing import Any
 
 from ..connect.secrets import redact
-from .context import StreamingContext
+from ..core.context import StreamingContext
 from .listener import StreamingMetricsListener
 from .shown_error import error_class, error_text
 

@@ -16,7 +16,7 @@ from typing import Any, Protocol
 
 from prometheus_client import REGISTRY, CollectorRegistry
 
-from .context import StreamingContext
+from ..core.context import StreamingContext
 from .listener import StreamingMetricsListener
 from .series import Distribution, Labels, Number, Parts, Series, series_of
 from .shown_error import error_class

@@ -1,6 +1,6 @@
 """``RecordingListener``: keeps what a run tells, for tests.
 
->>> from fluxion_flow.observe.context import StreamingContext
+>>> from fluxion_flow.core.context import StreamingContext
 >>> listener = RecordingListener()
 >>> listener.on_delivered(StreamingContext("orders", "sink"), documents=3, seconds=0.1)
 >>> listener.on_delivered(StreamingContext("orders", "sink", worker=1), documents=4, seconds=0.1)
@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..errors import did_you_mean
-from .context import StreamingContext
+from ..core.context import StreamingContext
 from .listener import HOOKS, StreamingMetricsListener
 
 

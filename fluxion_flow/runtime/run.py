@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -12,10 +12,10 @@ from ..connect.secrets import redact
 from ..connect.spi import Batch, Document
 from ..core.program import DocumentError, reason
 from ..errors import FluxionError
-from ..observe.context import StreamingContext
+from ..core.context import StreamingContext
 from ..observe.listener import Listeners
 from ..policy.budget import BudgetExceeded, BudgetMeter
-from ..policy.dead_letter import Code, envelope
+from ..policy.dead_letter import Code, envelope, fingerprint
 from ..policy.engine import Decision, GaveUp, Interrupted, Pause, PolicyRunner
 from ..policy.model import StreamingErrorPolicy
 from .drain import Drain
@@ -25,6 +25,9 @@ from .workers import Workers
 
 DERIVED = "derived"
 """In a batch's ``meta``: a keyed step made its documents, so no single record of the source stands behind one."""
+
+SINK_PLACES = ("type", "connection_ref", "path", "topic", "name", "endpoint", "url", "table", "collection", "index")
+"""Options that say where a sink writes."""
 
 
 @dataclass
@@ -73,6 +76,21 @@ class Run:
                 return number
         self.letter_sinks.append(policy.dead_letter_sink)
         return len(self.letter_sinks) - 1
+
+    def letter_step(self, number: int) -> str:
+        """The id of the step that delivers to a dead-letter sink.
+
+        Its state is found again by this id, so it depends on where the sink writes, and not on which other policies
+        have dead-letter sinks: they may be swapped from run to run.
+        """
+        ids: list[str] = []
+        for sink in self.letter_sinks[: number + 1]:
+            place = type(sink).__name__
+            if isinstance(sink, Mapping):
+                place = fingerprint([str(sink.get(name)) for name in SINK_PLACES])[:8]
+            ids.append(f"dead_letters_{place}")
+        again = ids.count(ids[-1])
+        return ids[-1] if again == 1 else f"{ids[-1]}_{again}"
 
 
 class Guard:

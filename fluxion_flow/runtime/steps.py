@@ -191,6 +191,7 @@ class _StageWorker:
             timestamp=batch.timestamp,
             seed=self._run.seed,
             meta={"stream": {"source": batch.meta.get("source", {})}},
+            context=self._context,
         )
 
     def _settled(self, documents: int) -> None:

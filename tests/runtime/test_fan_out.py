@@ -97,7 +97,7 @@ def connected(**connections: Any) -> StreamingPipelineDefinition:
                 {"connection_ref": "store", "when": {"n": {"$gt": 1}}},
                 {"connection_ref": "store", "name": "other"},
             ],
-            "on_error": {"dead_letter": {"connection_ref": "store", "name": "dead"}},
+            "on_error": "fail_fast",
             "config": {"metrics": False},
         }
     )

@@ -276,7 +276,7 @@ def create_topic(cluster: Kafka, name: str, partitions: int = 1, **config: Any) 
 
 
 def produce(cluster: Kafka, topic: str, values: Sequence[bytes | None], partition: int = 0, **settings: Any) -> None:
-    """Write values, in order, and wait until they are acknowledged. ``settings``: ``key``, ``headers``, ``timestamp``."""
+    """Write values, in order, and wait until they are acknowledged. ``settings``: ``key``, ``headers``, …"""
     producer = Producer({"bootstrap.servers": cluster.bootstrap, "linger.ms": 0, **QUIET})
     failures: list[Any] = []
     for value in values:

@@ -54,9 +54,8 @@ def check_source(options: Mapping[str, Any], where: Where, problems: Problems) -
     if (options["topics"] is None) == (options["topic"] is None):
         problems.add(where / "topics", "give topics, or topic, one of the two")
     topics = options["topics"]
-    if isinstance(topics, list) and not all(isinstance(topic, str) and topic for topic in topics) or topics == []:
-        problems.add(where / "topics", "must be a topic, a list of topics, or a pattern such as '^orders-.*'")
-    elif topics is not None and not isinstance(topics, (str, list, Reference)):
+    names = topics if isinstance(topics, list) else [topics]
+    if topics is not None and (not names or not all(isinstance(name, (str, Reference)) for name in names)):
         problems.add(where / "topics", "must be a topic, a list of topics, or a pattern such as '^orders-.*'")
     if not holds_reference(options["start"]):
         try:

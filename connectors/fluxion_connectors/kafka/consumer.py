@@ -12,17 +12,18 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 
 from fluxion_connectors.kafka.client import Watch, quiet
 from fluxion_connectors.kafka.failures import KafkaUnavailable, failure
+from fluxion_connectors.kafka.records import Record
 
 _log = logging.getLogger(__name__)
 
 MOST_WAITING = 10_000
 """Messages kept for a partition that nobody reads; with more its fetching stops until it is read again."""
 
-_error = Message.error
-_partition = Message.partition
+_error: Any = Message.error
+_partition: Any = Message.partition
 
 
-def _place(message: Message) -> tuple[str, int]:
+def _place(message: Record) -> tuple[str, int]:
     return message.topic(), message.partition()
 
 
@@ -36,7 +37,7 @@ class Queue:
         self.partition = partition
         self.name = f"{topic}/{partition:05d}"
         self.position = position
-        self.messages: list[Message] = []
+        self.messages: list[Record] = []
         self.end: int | None = None
         """The end of the partition, when everything before it was fetched."""
         self.error: KafkaError | None = None
@@ -112,7 +113,7 @@ class PartitionConsumer:
         if watch.down is not None and not messages:
             self._probe(queue)
 
-    def _sort(self, messages: list[Message]) -> None:
+    def _sort(self, messages: list[Record]) -> None:
         if any(map(_error, messages)):
             for message in messages:
                 self._take_one(message)
@@ -131,7 +132,7 @@ class PartitionConsumer:
                 if found is not None:
                     self._take(found, list(group))
 
-    def _take(self, queue: Queue, messages: list[Message]) -> None:
+    def _take(self, queue: Queue, messages: list[Record]) -> None:
         """Keep what is new: a partition that was assigned anew may give what it gave before."""
         if messages[0].offset() < queue.position:
             messages = [message for message in messages if message.offset() >= queue.position]
@@ -146,7 +147,7 @@ class PartitionConsumer:
         else:
             queue.messages = messages
 
-    def _take_one(self, message: Message) -> None:
+    def _take_one(self, message: Record) -> None:
         queue = self._queues.get(_place(message)) if message.topic() is not None else None
         error = message.error()
         if error is None:

@@ -90,10 +90,9 @@ def is_authentication(error: KafkaError) -> bool:
 
 def failure(error: KafkaError | KafkaException, doing: str) -> Exception:
     """The exception for an error of the client library; ``doing`` says what was tried: ``reading orders/00003``."""
-    if isinstance(error, KafkaException):
-        error = error.args[0]
-    code = error.code()
-    text = f"{doing}: {error.str()} ({error.name()})"
+    reported: KafkaError = error.args[0] if isinstance(error, KafkaException) else error
+    code = reported.code()
+    text = f"{doing}: {reported.str()} ({reported.name()})"
     if code in _AUTHENTICATION:
         hint = "check security_protocol, sasl_mechanism, the user and the password"
         return AuthenticationFailed(f"{text}; {hint}")
@@ -110,6 +109,6 @@ def failure(error: KafkaError | KafkaException, doing: str) -> Exception:
         return KafkaFailure(f"{text}; raise max.message.bytes of the topic and message.max.bytes in options")
     if code in _LOST:
         return PositionLost(text)
-    if code in _PASSING or error.retriable():
+    if code in _PASSING or reported.retriable():
         return KafkaUnavailable(text)
     return KafkaFailure(text)

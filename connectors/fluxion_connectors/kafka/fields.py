@@ -65,8 +65,8 @@ def to_bytes(value: Any) -> bytes | None:
     Raises :class:`ValueError` for what JSON cannot hold.
     """
     if value.__class__ is str:
-        return value.encode()  # type: ignore[no-any-return]
+        return value.encode()
     if value is None or value.__class__ is bytes:
-        return value  # type: ignore[no-any-return]
+        return value
     text = encode_document({"": value})[4:-1]
     return text[1:-1] if text.startswith(b'"') else text

@@ -69,23 +69,82 @@ _FIXED = {
 """Settings that the connector's guarantees hang on."""
 
 _COMMON = (
-    "fetch.min.bytes fetch.max.bytes fetch.wait.max.ms max.partition.fetch.bytes fetch.message.max.bytes "
-    "queued.min.messages queued.max.messages.kbytes fetch.queue.backoff.ms fetch.error.backoff.ms check.crcs "
-    "session.timeout.ms heartbeat.interval.ms max.poll.interval.ms client.rack group.instance.id "
-    "message.max.bytes receive.message.max.bytes message.copy.max.bytes max.in.flight "
-    "queue.buffering.max.messages queue.buffering.max.kbytes queue.buffering.max.ms batch.size batch.num.messages "
-    "linger.ms retries message.send.max.retries retry.backoff.ms retry.backoff.max.ms compression.level "
-    "sticky.partitioning.linger.ms request.timeout.ms socket.timeout.ms socket.keepalive.enable "
-    "socket.nagle.disable socket.connection.setup.timeout.ms connections.max.idle.ms reconnect.backoff.ms "
-    "reconnect.backoff.max.ms metadata.max.age.ms topic.metadata.refresh.interval.ms "
-    "topic.metadata.propagation.max.ms topic.blacklist broker.address.family broker.address.ttl "
-    "statistics.interval.ms debug log_level client.dns.lookup security.protocol sasl.mechanism sasl.mechanisms "
-    "sasl.username sasl.kerberos.service.name sasl.kerberos.principal sasl.kerberos.keytab sasl.oauthbearer.method "
-    "sasl.oauthbearer.client.id sasl.oauthbearer.client.secret sasl.oauthbearer.scope sasl.oauthbearer.extensions "
-    "sasl.oauthbearer.token.endpoint.url ssl.ca.location ssl.ca.pem ssl.certificate.location ssl.certificate.pem "
-    "ssl.key.location ssl.key.pem ssl.keystore.location ssl.keystore.password ssl.cipher.suites ssl.crl.location "
-    "ssl.endpoint.identification.algorithm enable.ssl.certificate.verification ssl.providers"
-).split()
+    "fetch.min.bytes",
+    "fetch.max.bytes",
+    "fetch.wait.max.ms",
+    "max.partition.fetch.bytes",
+    "fetch.message.max.bytes",
+    "queued.min.messages",
+    "queued.max.messages.kbytes",
+    "fetch.queue.backoff.ms",
+    "fetch.error.backoff.ms",
+    "check.crcs",
+    "session.timeout.ms",
+    "heartbeat.interval.ms",
+    "max.poll.interval.ms",
+    "client.rack",
+    "group.instance.id",
+    "message.max.bytes",
+    "receive.message.max.bytes",
+    "message.copy.max.bytes",
+    "max.in.flight",
+    "queue.buffering.max.messages",
+    "queue.buffering.max.kbytes",
+    "queue.buffering.max.ms",
+    "batch.size",
+    "batch.num.messages",
+    "linger.ms",
+    "retries",
+    "message.send.max.retries",
+    "retry.backoff.ms",
+    "retry.backoff.max.ms",
+    "compression.level",
+    "sticky.partitioning.linger.ms",
+    "request.timeout.ms",
+    "socket.timeout.ms",
+    "socket.keepalive.enable",
+    "socket.nagle.disable",
+    "socket.connection.setup.timeout.ms",
+    "connections.max.idle.ms",
+    "reconnect.backoff.ms",
+    "reconnect.backoff.max.ms",
+    "metadata.max.age.ms",
+    "topic.metadata.refresh.interval.ms",
+    "topic.metadata.propagation.max.ms",
+    "topic.blacklist",
+    "broker.address.family",
+    "broker.address.ttl",
+    "statistics.interval.ms",
+    "debug",
+    "log_level",
+    "client.dns.lookup",
+    "security.protocol",
+    "sasl.mechanism",
+    "sasl.mechanisms",
+    "sasl.username",
+    "sasl.kerberos.service.name",
+    "sasl.kerberos.principal",
+    "sasl.kerberos.keytab",
+    "sasl.oauthbearer.method",
+    "sasl.oauthbearer.client.id",
+    "sasl.oauthbearer.client.secret",
+    "sasl.oauthbearer.scope",
+    "sasl.oauthbearer.extensions",
+    "sasl.oauthbearer.token.endpoint.url",
+    "ssl.ca.location",
+    "ssl.ca.pem",
+    "ssl.certificate.location",
+    "ssl.certificate.pem",
+    "ssl.key.location",
+    "ssl.key.pem",
+    "ssl.keystore.location",
+    "ssl.keystore.password",
+    "ssl.cipher.suites",
+    "ssl.crl.location",
+    "ssl.endpoint.identification.algorithm",
+    "enable.ssl.certificate.verification",
+    "ssl.providers",
+)
 """Names for hints; librdkafka itself decides what exists."""
 
 

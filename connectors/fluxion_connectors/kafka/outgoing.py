@@ -13,7 +13,7 @@ from fluxion_connectors.kafka.fields import field_of, is_constant, to_bytes
 from fluxion_flow.connect.encoding import encode_document, encode_lines
 from fluxion_flow.connect.spi import Document
 
-Outgoing = tuple[str, bytes | None, bytes | None, "list[tuple[str, bytes | None]] | None", int]
+Outgoing = tuple[str, bytes | None, bytes | None, "list[tuple[str, str | bytes | None]] | None", int]
 """Topic, value, key, headers, and the timestamp in milliseconds (0: now)."""
 
 
@@ -51,7 +51,7 @@ class Encoder:
         self._only_key = self._only_key and self._timestamp is None and layout.tombstone_field is None
         self._constant_topic = layout.topic
 
-    def encode(self, documents: Sequence[Document]) -> tuple[list[Outgoing], list[int], dict[int, Exception]]:
+    def encode(self, documents: Sequence[Document]) -> tuple[list[Outgoing], Sequence[int], dict[int, Exception]]:
         """The records, the index of each one's document, and why other documents make no record."""
         values, indexes, errors = self._values(documents)
         if self._fixed:
@@ -78,7 +78,9 @@ class Encoder:
             raise ValueError(f"the topic must be a text, got {topic!r}")
         if self._tombstone is not None and document.get(self._tombstone) is True:
             value = None
-        headers = [(name, to_bytes(field(document))) for name, field in self._headers] or None
+        headers: list[tuple[str, str | bytes | None]] | None = [
+            (name, to_bytes(field(document))) for name, field in self._headers
+        ] or None
         return topic, value, to_bytes(self._key(document)), headers, self._milliseconds(document)
 
     def _milliseconds(self, document: Document) -> int:

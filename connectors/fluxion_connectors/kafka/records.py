@@ -24,9 +24,12 @@ from confluent_kafka import TIMESTAMP_NOT_AVAILABLE, Message
 from fluxion_flow.connect.encoding import decode_document, decode_records
 from fluxion_flow.connect.spi import Document, Reject
 
+Record = Any
+"""A :class:`confluent_kafka.Message` that was fetched: its topic, partition and offset are never ``None``."""
+
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
-_value = Message.value
-_offset = Message.offset
+_value: Any = Message.value
+_offset: Any = Message.offset
 _timestamp = methodcaller("timestamp")
 
 
@@ -40,7 +43,7 @@ def text_or_bytes(raw: bytes | None) -> str | bytes | None:
         return raw
 
 
-def describe(message: Message) -> dict[str, Any]:
+def describe(message: Record) -> dict[str, Any]:
     """What is known of a record besides its value: topic, partition, offset, key, headers, ts."""
     kind, milliseconds = message.timestamp()
     return {
@@ -54,11 +57,11 @@ def describe(message: Message) -> dict[str, Any]:
 
 
 class Described(Sequence[dict[str, Any]]):
-    """The descriptions of a batch's records, one a document, each made when it is asked for. Pickles as a plain list."""
+    """The descriptions of a batch's records, one a document, each made when it is asked for. Pickles as a list."""
 
     __slots__ = ("_messages",)
 
-    def __init__(self, messages: Sequence[Message]) -> None:
+    def __init__(self, messages: Sequence[Record]) -> None:
         self._messages = messages
 
     def __len__(self) -> int:
@@ -94,7 +97,7 @@ class Decoder:
             "bytes": lambda raw: {"value": raw},
         }[format]
 
-    def decode(self, messages: list[Message]) -> tuple[list[Document], Sequence[int], list[Reject], list[Message]]:
+    def decode(self, messages: list[Record]) -> tuple[list[Document], Sequence[int], list[Reject], list[Record]]:
         """Documents, their offsets, what could not be decoded, and the message behind each document."""
         values = list(map(_value, messages))
         offsets: Sequence[int] = _offsets(messages)
@@ -111,11 +114,11 @@ class Decoder:
                 document[self._metadata_field] = describe(message)
         return documents, offsets, rejects, messages
 
-    def _one_by_one(self, messages: list[Message]) -> tuple[list[Document], list[int], list[Reject], list[Message]]:
+    def _one_by_one(self, messages: list[Record]) -> tuple[list[Document], list[int], list[Reject], list[Record]]:
         documents: list[Document] = []
         offsets: list[int] = []
         rejects: list[Reject] = []
-        kept: list[Message] = []
+        kept: list[Record] = []
         for message in messages:
             raw, offset = message.value(), message.offset()
             try:
@@ -135,7 +138,7 @@ class Decoder:
             kept.append(message)
         return documents, offsets, rejects, kept
 
-    def _tombstone(self, message: Message) -> Document | None:
+    def _tombstone(self, message: Record) -> Document | None:
         if self._tombstones == "skip":
             return None
         if self._tombstones == "reject":
@@ -150,7 +153,7 @@ def _text_document(raw: bytes) -> Document:
         raise ValueError(f"is not valid UTF-8 (byte {error.start})") from None
 
 
-def _offsets(messages: list[Message]) -> Sequence[int]:
+def _offsets(messages: list[Record]) -> Sequence[int]:
     first, last = messages[0].offset(), messages[-1].offset()
     if last - first + 1 == len(messages):
         return range(first, last + 1)
@@ -164,7 +167,7 @@ BACK = 86_400_000
 """Milliseconds by which a record must be older for the clock to be set back: what came before was wrong."""
 
 
-def ticks(messages: list[Message], now: int | None) -> tuple[int, int]:
+def ticks(messages: list[Record], now: int | None) -> tuple[int, int]:
     """How many of the messages share one time, and the time: milliseconds since the epoch.
 
     The time of a batch must not depend on where batches begin and end, and must be the same when it is read again. So a

@@ -7,13 +7,14 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from confluent_kafka import KafkaError, KafkaException, Message, Producer
-from confluent_kafka.admin import AdminClient, ConfigResource
+from confluent_kafka import KafkaError, KafkaException, Producer
+from confluent_kafka.admin import AdminClient, ConfigResource  # type: ignore[attr-defined]
 
 from fluxion_connectors.kafka.client import PATIENCE, Watch, client_settings, quiet
 from fluxion_connectors.kafka.failures import KafkaUnavailable, UnknownTopic, failure
 from fluxion_connectors.kafka.fields import is_constant
 from fluxion_connectors.kafka.outgoing import Encoder, Layout, put
+from fluxion_connectors.kafka.records import Record
 from fluxion_connectors.kafka.transactions import CursorTopic, TransactionalWriter
 from fluxion_flow.connect.spi import Batch, Cursor, DeliveryError, Document, SinkWriter, StreamingSink
 
@@ -78,7 +79,7 @@ class KafkaSink(StreamingSink):
             self._cursors = CursorTopic(base, name, transactional_id, connect_timeout)
 
     def committed_cursors(self) -> Mapping[str, Cursor]:
-        """Ends what transactions a dead run has left open. Raises what :mod:`~fluxion_connectors.kafka.failures` names."""
+        """Ends transactions that a dead run has left open. Raises what :mod:`.failures` names."""
         return {} if self._cursors is None else self._cursors.committed()
 
     def open(self, part: str, cursor: Cursor | None) -> SinkWriter:
@@ -162,10 +163,10 @@ class KafkaWriter(SinkWriter):
         self._producer = Producer(quiet(self._settings, self._watch))
         self._deadline = delivery_timeout + 10
         self._pending: list[list[Document]] = []
-        self._failed: list[tuple[KafkaError, Message]] = []
+        self._failed: list[tuple[KafkaError, Record]] = []
         self._closed = False
 
-    def _reported(self, error: KafkaError | None, message: Message) -> None:
+    def _reported(self, error: KafkaError | None, message: Record) -> None:
         if error is not None:
             self._failed.append((error, message))
 
@@ -218,13 +219,13 @@ class KafkaWriter(SinkWriter):
         self._producer.flush(1.0)
         self._pending, self._failed = [], []
 
-    def _renew_after_fatal(self, failed: Sequence[tuple[KafkaError, Message]]) -> None:
+    def _renew_after_fatal(self, failed: Sequence[tuple[KafkaError, Record]]) -> None:
         """A producer that has lost its place among the broker's sequence numbers takes nothing any more."""
         if any(error.fatal() or error.code() == KafkaError._FATAL for error, _ in failed):
             self._producer = Producer(quiet(self._settings, self._watch))
 
     def _blame(
-        self, pending: list[list[Document]], failed: Sequence[tuple[KafkaError, Message]]
+        self, pending: list[list[Document]], failed: Sequence[tuple[KafkaError, Record]]
     ) -> dict[int, Exception]:
         """Which documents the failed records were made of, by what is in them; equal ones stand for each other."""
         places: dict[Any, list[int]] = {}

@@ -271,9 +271,10 @@ class KafkaReader(SourceReader):
         """Begin anew at the same offset, so that the next read can succeed, and raise what was wrong."""
         problem = failure(error, f"reading {self._queue.name}")
         if isinstance(problem, PositionLost):
-            problem = self._lost()
-            if problem is None:
+            lost = self._lost()
+            if lost is None:
                 return
+            problem = lost
         self._consumer.assign(self._queue, self._offset)
         raise problem
 

@@ -20,12 +20,13 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
 
 from fluxion_connectors.kafka.client import Watch, cluster_metadata, quiet
 from fluxion_connectors.kafka.failures import Fenced, KafkaUnavailable, failure
 from fluxion_connectors.kafka.outgoing import Encoder, put
+from fluxion_connectors.kafka.records import Record
 from fluxion_flow.connect.spi import Batch, Cursor, DeliveryError, Document, SinkWriter
 
 _log = logging.getLogger(__name__)
@@ -122,7 +123,7 @@ class CursorTopic:
             undecided[partition] = None
         return found, list(undecided)
 
-    def _read(self, isolation: str, start: int) -> tuple[list[tuple[str, Message]], int]:
+    def _read(self, isolation: str, start: int) -> tuple[list[tuple[str, Record]], int]:
         """This transactional id's records from ``start`` to the end that this isolation level sees, and that end."""
         settings = {
             **self._settings,
@@ -139,13 +140,13 @@ class CursorTopic:
             place = TopicPartition(self.name, 0)
             low, end = consumer.get_watermark_offsets(place, timeout=10.0)
             position = max(low, start)
-            found: list[tuple[str, Message]] = []
+            found: list[tuple[str, Record]] = []
             consumer.assign([TopicPartition(self.name, 0, position)])
             deadline = time.monotonic() + self._timeout
             while position < end:
                 if time.monotonic() > deadline:
                     raise KafkaUnavailable(f"reading the cursor topic {self.name!r}: it does not answer in time")
-                message = consumer.poll(0.5)
+                message: Record = consumer.poll(0.5)
                 watch.raise_if_refused(f"reading the cursor topic {self.name!r}")
                 if message is None:
                     continue
@@ -218,7 +219,7 @@ class Lane:
             self._topic.done.pop(self._partition, None)  # what may have been committed was not
         self._topic.expected[self._partition] = stored
 
-    def _reported(self, error: KafkaError | None, message: Message) -> None:
+    def _reported(self, error: KafkaError | None, message: Record) -> None:
         if error is not None:
             self._failed.append((error, message.topic()))
 

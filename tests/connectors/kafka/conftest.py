@@ -11,7 +11,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from servers.kafka import Kafka, kafka, why_no_real_broker  # noqa: E402
+from servers.kafka import Kafka, kafka, why_no_real_broker
 
 
 @pytest.fixture(scope="session")

@@ -100,5 +100,5 @@ class TestTransactionalKafkaSink(TestKafkaSink):
     options = {"transactional_id": "contract"}
 
     @pytest.fixture(autouse=True)
-    def _own_id(self, real_cluster: Kafka) -> None:
+    def _own_id(self, real_cluster: Kafka, _topic: None) -> None:
         self.options = {"transactional_id": f"{self.topic}-tx"}

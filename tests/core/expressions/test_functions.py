@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from fluxion_flow.core.context import StreamingContext
 from fluxion_flow.core.expressions.operators import javascript
 from fluxion_flow.core.values import EvaluationError
 
@@ -166,3 +167,12 @@ def test_bad_javascript_is_answered_before_it_runs(problems_of: Callable[..., st
         "x.$function.body: the JavaScript body cannot be used: TypeError: the body is not a function; "
         "write it as function(a, b) { return …; }"
     )
+
+
+def test_a_function_with_a_parameter_called_context_reads_the_run(evaluate: Callable[..., Any]) -> None:
+    def tagged(value: int, context: StreamingContext) -> str:
+        return f"{context.pipeline}/{context.step}: {value}, call {context.count('tagged')}"
+
+    spec = {"$function": {"body": "tagged", "args": ["$v"], "lang": "python"}}
+    first = evaluate(spec, {"v": 5}, tagged=tagged)
+    assert first.startswith("offline/stages: 5, call ")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 from collections.abc import Callable
 from datetime import date, datetime
 from typing import Any
@@ -40,7 +41,8 @@ def function(spec: Any, where: Where, parser: Parser) -> Node:
     ``body`` is the name of a registered Python function, a Python callable, the text of a Python lambda over its
     parameters, or, for ``lang: "js"`` and with the extra ``js`` installed, the text of a JavaScript function. Missing
     arguments arrive as ``None``; arrays and documents as copies. What a function raises fails the document. It should
-    depend on its arguments alone: it may be called again for the same document. MongoDB: $function.
+    depend on its arguments alone: it may be called again for the same document. A Python function with a parameter
+    called ``context`` gets the run's :class:`~fluxion_flow.core.context.StreamingContext`. MongoDB: $function.
     """
     given = parser.arguments(spec, where, ("body", "args"), ("lang",))
     if given is None:
@@ -56,7 +58,8 @@ def function(spec: Any, where: Where, parser: Parser) -> Node:
     body = _body(given["body"], language, where / "body", parser)
     if body is None:
         return Const(where, None)
-    return Applied(where, "$function", calling(body), nodes)
+    wanted = wants_context(body)
+    return Applied(where, "$function", calling(body, context=wanted), nodes, uses_env=wanted)
 
 
 def _body(body: Any, language: Any, where: Where, parser: Parser) -> Callable[..., Any] | None:
@@ -90,13 +93,28 @@ def _body(body: Any, language: Any, where: Where, parser: Parser) -> Callable[..
     return None
 
 
-def calling(body: Callable[..., Any]) -> Callable[..., Any]:
-    """``body`` with arguments that it may keep and change, and a result that a document can hold."""
+def wants_context(body: Callable[..., Any]) -> bool:
+    """Whether a function has a parameter called ``context``."""
+    try:
+        return "context" in inspect.signature(body).parameters
+    except (TypeError, ValueError):  # some callables of C have no signature
+        return False
+
+
+def calling(body: Callable[..., Any], *, context: bool = False) -> Callable[..., Any]:
+    """``body`` with arguments that it may keep and change, and a result that a document can hold.
+
+    With ``context``, the last argument is the run's environment, and ``body`` gets its context by name.
+    """
 
     def call(*arguments: Any) -> Any:
         return document_value(body(*[_own(argument) for argument in arguments]))
 
-    return call
+    def call_with_context(*arguments: Any) -> Any:
+        *values, env = arguments
+        return document_value(body(*[_own(value) for value in values], context=env.context))
+
+    return call_with_context if context else call
 
 
 def _own(value: Any) -> Any:
