@@ -9,6 +9,7 @@ from typing import Any
 from ..errors import Problems, Where
 from .environment import Environment
 from .plan import Segment, segments
+from .program import DocumentError
 from .resources import Resources
 from .stages import Keyed, Stage, Whole, parse_stages
 from .stages.shapes import Document
@@ -70,5 +71,16 @@ def run_segments(documents: list[Document], plan: Sequence[Segment], env: Enviro
         elif len(segment.program):
             documents = segment.program.run(documents, env)
         if isinstance(segment.end, Whole):
-            documents = segment.end.run(documents, env)
+            documents = run_whole(segment.end, documents, env)
     return documents
+
+
+def run_whole(stage: Whole, documents: list[Document], env: Environment) -> list[Document]:
+    """Run a stage that needs all documents.
+
+    Raises :class:`~fluxion_flow.core.program.DocumentError` also where a document is nested too deep for it.
+    """
+    try:
+        return stage.run(documents, env)
+    except RecursionError as error:
+        raise DocumentError(0, stage.where, 0, error) from error

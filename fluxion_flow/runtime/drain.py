@@ -14,7 +14,7 @@ import sys
 import threading
 import weakref
 from collections.abc import Callable
-from types import FrameType, TracebackType
+from types import FrameType
 
 log = logging.getLogger(__name__)
 
@@ -72,14 +72,11 @@ def install_signal_handlers() -> None:
     _installed = True
     signal.signal(signal.SIGTERM, _drain_all)
     signal.signal(signal.SIGINT, _drain_all)
-    shown = sys.excepthook
 
-    def show_and_exit(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
-        shown(kind, error, traceback)
-        if any(run.timed_out for run in _drains):
-            _exit()
 
-    sys.excepthook = show_and_exit
+def timed_out() -> bool:
+    """Whether a run of this process was asked to end and has not in time."""
+    return any(run.timed_out for run in _drains)
 
 
 def _drain_all(number: int, frame: FrameType | None) -> None:
@@ -98,10 +95,11 @@ def _give_up(timeout: float) -> None:
         "checkpoint. Raise drain_timeout if sinks need longer.",
         timeout,
     )
-    _exit()
+    exit_at_once()
 
 
-def _exit() -> None:
+def exit_at_once() -> None:
+    """End the process with :data:`EXIT_DRAIN_TIMEOUT`, whatever its threads are doing."""
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(EXIT_DRAIN_TIMEOUT)

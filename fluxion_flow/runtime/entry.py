@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .drain import install_signal_handlers
+from .ending import install_ending
 from .lease import take_lease
 from .store import check_store
 
@@ -52,6 +53,7 @@ def enter(pipeline: str) -> None:
     found = entry()
     if found is None:
         return
+    install_ending()
     if found.store is not None and found.store.is_dir():
         take_lease(found.store, found.process)
         check_store(found.store, pipeline)

@@ -19,6 +19,14 @@ _OURS = str(Path(__file__).parents[1])
 _CONNECTORS = "fluxion_connectors"
 
 
+_last: list[RunFailed] = []
+
+
+def last_failure() -> RunFailed | None:
+    """What ended the last run of this process that failed."""
+    return _last[-1] if _last else None
+
+
 class RunFailed(FluxionError):
     """A run cannot go on. Nothing is lost: the next run resumes from the last checkpoint. ``error`` is the cause."""
 
@@ -33,6 +41,8 @@ class RunFailed(FluxionError):
         place += f", position {position}" if position is not None else ""
         tried = f", after {attempts} attempts" if attempts > 1 else ""
         super().__init__(redact(f"pipeline {pipeline!r}, step {step}{place}{tried}: {self._what(error)}"))
+        _last.append(self)
+        del _last[:-1]
 
     def _what(self, error: BaseException) -> str:
         return f"{reason(error)}{raised_at(error)}"

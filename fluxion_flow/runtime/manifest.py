@@ -67,7 +67,7 @@ class Manifest:
 
 
 def _differences(before: Any, now: Any, path: str = "") -> list[str]:
-    if isinstance(before, dict) and isinstance(now, dict):
+    if isinstance(before, dict) and isinstance(now, dict) and not _operators_differ(before, now):
         found = []
         for name in dict.fromkeys([*before, *now]):
             place = f"{path}.{name}" if path else str(name)
@@ -79,3 +79,8 @@ def _differences(before: Any, now: Any, path: str = "") -> list[str]:
                 found += _differences(before[name], now[name], place)
         return found
     return [f"{path} was {before!r}, now {now!r}"]
+
+
+def _operators_differ(before: dict[Any, Any], now: dict[Any, Any]) -> bool:
+    """Whether one is another expression than the other, rather than the same one with other parts."""
+    return set(before) != set(now) and any(str(name).startswith("$") for name in (*before, *now))

@@ -10,9 +10,9 @@ from typing import Any
 
 from ..connect.secrets import redact
 from ..connect.spi import Batch, Document
+from ..core.context import StreamingContext
 from ..core.program import DocumentError, reason
 from ..errors import FluxionError
-from ..core.context import StreamingContext
 from ..observe.listener import Listeners
 from ..policy.budget import BudgetExceeded, BudgetMeter
 from ..policy.dead_letter import Code, envelope, fingerprint

@@ -1,4 +1,4 @@
-"""MongoDB's meaning: the case files beside the checkout, and the list of cases where MongoDB's manual decides otherwise."""
+"""MongoDB's meaning: the case files beside the checkout, but for a list of cases where MongoDB's manual decides."""
 
 import json
 from pathlib import Path

@@ -138,7 +138,7 @@ def test_a_dead_letter_that_cannot_be_written_ends_the_run(failing: str) -> None
 @pytest.mark.parametrize("crash", range(1, 9))
 @pytest.mark.parametrize("granularity", ["batch", "document"])
 def test_no_letter_is_lost_or_repeated_by_a_crash(tmp_path: Path, crash: int, granularity: str) -> None:
-    """The sink refuses documents at the flush at an epoch's end; the crash (a failing read) comes right after, or later."""
+    """The sink refuses documents at the flush of an epoch's end; the crash (a failing read) comes then or later."""
     sink = Bulk(3, 6, 9)
     for fail_reads in ([crash], []):
         source = MemorySource(numbered(12), fail_reads=fail_reads)
@@ -172,7 +172,9 @@ def test_letters_that_wait_in_a_checkpoint_are_not_dropped_by_another_policy(tmp
 TOKEN = "s3cr3t-t0ken"
 
 
-def test_no_secret_is_in_a_letter_or_a_message(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+def test_no_secret_is_in_a_letter_or_a_message(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     monkeypatch.setenv("TOKEN", TOKEN)
     token = secret("TOKEN").resolve()
 

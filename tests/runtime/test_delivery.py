@@ -1,4 +1,4 @@
-"""Every policy at a sink: writes that fail, documents that are refused, flushes that fail, sinks that cannot be opened."""
+"""Every policy at a sink: writes and flushes that fail, documents that are refused, sinks that cannot be opened."""
 
 from __future__ import annotations
 
@@ -216,7 +216,11 @@ def test_documents_that_a_flush_names_are_given_up_alone(granularity: str, epoch
     outcome = run(flow(sink, TO_DEAD), granularity=granularity, epoch=epoch)
     assert outcome.error == ""
     assert sink.stored == [0, 1, 2, 4, 5, 7, 8]
-    assert [(x["doc"]["_id"], x["errInfo"]["reason"]) for x in outcome.letters] == [(3, "no 3"), (6, "no 6"), (9, "no 9")]
+    assert [(x["doc"]["_id"], x["errInfo"]["reason"]) for x in outcome.letters] == [
+        (3, "no 3"),
+        (6, "no 6"),
+        (9, "no 9"),
+    ]
     assert outcome.recorder.total("on_delivered", step="sink") == 7
 
 

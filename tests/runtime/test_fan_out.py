@@ -49,7 +49,9 @@ def test_a_query_that_fails_ends_the_run() -> None:
 
 def test_a_sink_that_fails_does_not_keep_documents_from_the_others() -> None:
     data = flow().sink(MemorySink("one", fail_documents={"_id": 4}), name="one", on_error=Policy.dead_letter(DEAD))
-    data = data.sink(MemorySink("two", fail_documents={"_id": 4}), name="two", on_error="skip").sink(MemorySink("three"))
+    data = data.sink(MemorySink("two", fail_documents={"_id": 4}), name="two", on_error="skip").sink(
+        MemorySink("three")
+    )
     outcome = run(data)
     assert outcome.error == ""
     assert len(collected("one")) == len(collected("two")) == 9
@@ -84,7 +86,9 @@ def test_two_places_share_one_dead_letter_file(tmp_path: Path) -> None:
     outcome = run(data.on_error({"dead_letter": {"type": "files", "path": str(path)}}), granularity="document")
     assert outcome.error == ""
     assert ids(collected("out")) == [0]
-    assert [line.count('"code":"' + code + '"') for line, code in zip(path.open(), ("decode", "stage", "sink"), strict=True)] == [1] * 3
+    assert [
+        line.count('"code":"' + code + '"') for line, code in zip(path.open(), ("decode", "stage", "sink"), strict=True)
+    ] == [1] * 3
 
 
 def connected(**connections: Any) -> StreamingPipelineDefinition:

@@ -270,7 +270,11 @@ def test_timed_batches_count_once(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_context_says_where_and_when() -> None:
     data = flow(DOUBLE).on_error(retry(2).then(Policy.skip_and_continue()).per_document())
     outcome = run(data, environment="test", labels={"team": "a"})
-    failing = [c for (hook, _, _), c in zip(outcome.recorder.heard, outcome.recorder.contexts, strict=True) if hook == "on_failure"]
+    failing = [
+        c
+        for (hook, _, _), c in zip(outcome.recorder.heard, outcome.recorder.contexts, strict=True)
+        if hook == "on_failure"
+    ]
     context = failing[0]
     assert (context.pipeline, context.step, context.worker) == ("trial", "stages[0].$set", 0)
     assert (context.partition, context.connector) == ("00000", "MemorySource")

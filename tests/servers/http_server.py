@@ -57,6 +57,7 @@ class ScriptedServer:
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+            wbufsize = 64 * 1024
 
             def _any(self) -> None:
                 outer._serve(self)

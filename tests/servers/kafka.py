@@ -21,7 +21,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
-from confluent_kafka import Producer
+from confluent_kafka import Consumer, KafkaError, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
 VERSION = "3.9.1"
@@ -287,3 +287,27 @@ def produce(cluster: Kafka, topic: str, values: Sequence[bytes | None], partitio
     left = producer.flush(30)
     if left or failures:
         raise RuntimeError(f"{left} records were not written, {failures[:1]}")
+
+
+def records(cluster: Kafka, topic: str, isolation: str = "read_committed") -> list[Any]:
+    """The messages of a topic as a plain consumer reads them, partition by partition."""
+    settings = {"bootstrap.servers": cluster.bootstrap, "group.id": "check", "isolation.level": isolation, **QUIET}
+    consumer = Consumer(
+        {**settings, "enable.partition.eof": True, "enable.auto.commit": False, "fetch.wait.max.ms": 10}
+    )
+    found: list[Any] = []
+    for partition in sorted(consumer.list_topics(topic, timeout=10).topics[topic].partitions):
+        consumer.assign([TopicPartition(topic, partition, 0)])
+        while True:
+            message = consumer.poll(20)
+            if message is None:
+                raise RuntimeError(f"{topic}/{partition} gives nothing")
+            error = message.error()
+            if error is None:
+                found.append(message)
+            elif error.code() == KafkaError._PARTITION_EOF:
+                break
+            elif error.code() != KafkaError._ALL_BROKERS_DOWN:
+                raise RuntimeError(str(error))
+    consumer.close()
+    return found

@@ -13,14 +13,14 @@ USER_AGENT = "fluxion-flow"
 
 
 def new_client(
-    *, headers: Mapping[str, str] | None, timeout: float, connections: int, verify: bool, ca_file: str | None
+    url: str, *, headers: Mapping[str, str] | None, timeout: float, connections: int, verify: bool, ca_file: str | None
 ) -> httpx.Client:
-    """A client that follows no redirect and keeps ``connections`` open. It may be shared by threads.
+    """A client of the server of ``url``, for several threads. It follows no redirect, and keeps ``connections`` open.
 
     ``timeout`` is in seconds, for connecting and for each wait for the server. ``ca_file`` holds certificates to trust.
     """
-    trusted: Any = verify
-    if verify and ca_file is not None:
+    trusted: Any = verify and url.startswith("https:")  # loading the certificates takes long
+    if trusted and ca_file is not None:
         import ssl
 
         trusted = ssl.create_default_context(cafile=ca_file)

@@ -3,7 +3,8 @@
 A *poll* is one or more pages. The items of a page are the list at ``items_pointer``. What the next request asks for
 comes from the answer: a ``Link`` header with the relation ``next`` (it is followed at once), or a cursor, read from the
 answer, from its last item, or from a header, and put into the query parameter ``cursor_param``. A cursor that changed
-on a page with items is followed at once; then the source waits for ``interval``.
+on a page with items is followed at once; then the source waits for ``interval``. A page whose cursor did not change is
+the last: the next poll asks for it again and passes over the items that it held before.
 
 The reader's cursor says which request the page at hand came from and how many of its items are done, so a restart asks
 for that page again and passes over those. What a server answers to the same request later is up to the server.
@@ -94,6 +95,7 @@ class HttpPollingReader(SourceReader):
         self._source = source
         self._partition = partition
         self._client = new_client(
+            source.url,
             headers={"Accept": "application/json", **source.headers},
             timeout=source.timeout,
             connections=1,
@@ -111,7 +113,7 @@ class HttpPollingReader(SourceReader):
         self._items: list[Any] | None = None
         self._then: dict[str, Any] = {}
         self._wake = 0.0
-        self._complete = False
+        self._complete: bool = source.bounded and state.get("complete", False)
         self._answered = time.time()
 
     @property
@@ -125,6 +127,7 @@ class HttpPollingReader(SourceReader):
             "count": self._count,
             "timestamp": self._timestamp,
             "started": self._started,
+            "complete": self._complete,
         }
 
     def read(self, max_documents: int) -> Batch | None:
@@ -173,9 +176,7 @@ class HttpPollingReader(SourceReader):
             params = dict(source.params)
             if self._place is not None and self._reads_cursor:
                 params[source.cursor_param] = self._place
-        # A page that is read again after a restart must come whole.
-        first = self._page_url is None and self._done == 0
-        headers = self._conditions() if first else {}
+        headers = self._conditions() if self._page_url is None else {}
         response = request(self._client, "GET", self._page_url or source.url, headers=headers, params=params)
         now = time.time()
         if response.status_code == 304:
@@ -187,12 +188,12 @@ class HttpPollingReader(SourceReader):
             raise failure
         items, then = self._understood(response)
         self._answered = now
-        if self._done == 0:
-            self._timestamp = self._started if source.bounded else int(now * 1000)
         if self._done > len(items):
-            self._done = len(items)
+            self._done = 0  # another page than the one that was read so far
+        if self._done in (0, len(items)):
+            self._timestamp = self._started if source.bounded else int(now * 1000)
         self._items, self._then = items, then
-        if not items:
+        if self._done == len(items):
             self._turn()
 
     def _conditions(self) -> dict[str, str]:
@@ -255,13 +256,16 @@ class HttpPollingReader(SourceReader):
     def _turn(self) -> None:
         """The page at hand is done: decide what comes next."""
         items, then = self._items or [], self._then
-        self._items, self._done = None, 0
+        self._items = None
         if self._page_url is None:
             self._tags = then["tags"]
         place = then["cursor"]
         moved = place is not None and place != self._place
         if moved:
             self._place, self._tags = place, {}
+        # The last page of a cursor that does not move on is asked for again: what it held is passed over then.
+        last = self._reads_cursor and not moved and self._page_url is None and then["page"] is None
+        self._done = len(items) if last else 0
         self._page_url = then["page"]
         if self._page_url is None and not (moved and items):
             self._rest()

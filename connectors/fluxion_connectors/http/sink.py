@@ -88,7 +88,12 @@ class HttpWriter(SinkWriter):
         single = sink.body == "document"
         connections = sink.concurrency if single else 1
         self._client = new_client(
-            headers=None, timeout=sink.timeout, connections=connections, verify=sink.verify, ca_file=sink.ca_file
+            sink.url,
+            headers=None,
+            timeout=sink.timeout,
+            connections=connections,
+            verify=sink.verify,
+            ca_file=sink.ca_file,
         )
         self._headers = {"Content-Type": CONTENT_TYPES[sink.body], **sink.headers}
         self._fields = fields_in(sink.url)

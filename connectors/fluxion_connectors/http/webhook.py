@@ -223,6 +223,8 @@ class _Handler(BaseHTTPRequestHandler):
     server_version = "fluxion-flow"
     sys_version = ""
     timeout = PATIENCE
+    disable_nagle_algorithm = True
+    wbufsize = 64 * 1024  # an answer goes out in one piece
     server: _Server
 
     def do_POST(self) -> None:

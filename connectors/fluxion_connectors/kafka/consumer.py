@@ -165,14 +165,11 @@ class PartitionConsumer:
         """Ask whether a broker is back; an idle partition would not tell."""
         down = self._watch.down
         assert down is not None
+        place = TopicPartition(queue.topic, queue.partition)
         try:
-            self._consumer.get_watermark_offsets(TopicPartition(queue.topic, queue.partition), timeout=2.0)
-        except KafkaException as error:
-            problem = failure(error, f"reading {queue.name}")
-            self._consumer.poll(0) if not self._queues else None
-            if isinstance(problem, KafkaUnavailable):
-                raise failure(down, f"reading {queue.name}") from None
-            raise problem from None
+            self._consumer.get_watermark_offsets(place, timeout=2.0)
+        except KafkaException:  # whatever it says: one that has just started may not know its topics yet
+            raise failure(down, f"reading {queue.name}") from None
         self._watch.down = None
 
     def ask(self, doing: str, question: Any, *, timeout: float) -> Any:

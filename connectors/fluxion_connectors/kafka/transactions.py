@@ -127,6 +127,7 @@ class CursorTopic:
         """This transactional id's records from ``start`` to the end that this isolation level sees, and that end."""
         settings = {
             **self._settings,
+            "fetch.wait.max.ms": 20,
             "group.id": "fluxion-flow",
             "isolation.level": isolation,
             "enable.auto.commit": False,

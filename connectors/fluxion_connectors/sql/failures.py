@@ -20,6 +20,9 @@ _UNAVAILABLE = re.compile(r"08|53|40001|40P01|55P03|57P0|57014|58030|25006")
 _ROW = re.compile(r"22|23|44|42804|P0001")
 _SQLITE_UNAVAILABLE = re.compile(r"locked|busy|disk I/O|is full|unable to open")
 _MYSQL_UNAVAILABLE = {1040, 1205, 1213, 2002, 2003, 2006, 2013}
+_NOT_LET_IN = re.compile(
+    r"authentication failed|pg_hba|no password|(role|database|user) .* does not exist|Access denied"
+)
 _ROW_CLASSES = {"IntegrityError", "DataError"}
 
 
@@ -60,6 +63,8 @@ def kind_of(error: BaseException) -> Kind:
         if "binding" in text or "not supported" in text:
             return "row"
         return "unavailable" if _SQLITE_UNAVAILABLE.search(text) else "fatal"
+    if _NOT_LET_IN.search(text):
+        return "fatal"
     if _mysql_code(error.orig) in _MYSQL_UNAVAILABLE:
         return "unavailable"
     # A driver that gives no code failed before the server answered: the connection was not made, or broke.

@@ -184,7 +184,7 @@ class Emitter:
         """A constant, as a literal where Python has one."""
         if value is MISSING:
             return Atom("M", kinds.ABSENT)
-        plain = value is None or value.__class__ in (bool, int, str)
+        plain = value is None or value.__class__ in (bool, str) or (value.__class__ is int and value.bit_length() <= 64)
         if plain or (value.__class__ is float and math.isfinite(value)):
             return Atom(repr(value) if not _negative(value) else f"({value!r})", kind_of(value))
         return Atom(self.bind(value, "const"), kind_of(value))

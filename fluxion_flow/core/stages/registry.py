@@ -105,7 +105,7 @@ def parse_stages(
 def parse_within(stages: Any, where: Where, parser: Parser) -> list[Stage]:
     """Like :func:`parse_stages`, within a scope of variables; for stages that hold pipelines."""
     if not isinstance(stages, (list, tuple)):
-        parser.problems.add(where, f"takes a list of stages, got {stages!r}")
+        parser.problems.add(where, f"takes a list of stages, got {_shown(stages)}")
         return []
     if len(stages) > MAX_STAGES:
         what = f"a pipeline of {len(stages)} stages, but {MAX_STAGES} is the most"
@@ -119,7 +119,7 @@ def parse_within(stages: Any, where: Where, parser: Parser) -> list[Stage]:
 
 def _parse_stage(spec: Any, where: Where, parser: Parser) -> list[Stage]:
     if not isinstance(spec, Mapping) or len(spec) != 1:
-        got = f"got {', '.join(map(repr, spec))}" if isinstance(spec, Mapping) and spec else f"got {spec!r}"
+        got = f"got {', '.join(map(repr, spec))}" if isinstance(spec, Mapping) and spec else f"got {_shown(spec)}"
         parser.problems.add(where, "a stage is an object with exactly one '$' name", got)
         return []
     ((name, body),) = spec.items()
@@ -139,3 +139,12 @@ def _parse_stage(spec: Any, where: Where, parser: Parser) -> list[Stage]:
     if result is None:
         return []
     return list(result) if isinstance(result, list) else [result]
+
+
+def _shown(value: Any) -> str:
+    """A wrong value in the text of a problem, cut short where it is long."""
+    try:
+        text = repr(value)
+    except RecursionError:
+        return f"a {type(value).__name__} that is nested too deep to be shown"
+    return text if len(text) <= 200 else text[:197] + "…" + text[-1]

@@ -5,6 +5,6 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "servers"))
 
-from http_server import server  # noqa: E402
+from http_server import server
 
 __all__ = ["server"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -104,7 +103,9 @@ def test_a_request_has_the_method_headers_and_path_of_its_document(server: Scrip
         ({"id": ".."}, "the url takes field 'id', whose value '..' cannot stand in one"),
     ],
 )
-def test_a_document_without_a_value_for_the_url_is_refused(server: ScriptedServer, document: Any, expected: str) -> None:
+def test_a_document_without_a_value_for_the_url_is_refused(
+    server: ScriptedServer, document: Any, expected: str
+) -> None:
     with pytest.raises(DeliveryError) as caught:
         write(HttpSink(f"{server.url}/{{id}}", body="document"), batch({"id": 1}, document))
     assert {index: str(error) for index, error in caught.value.errors.items()} == {1: expected}
@@ -128,9 +129,8 @@ def test_errors_of_single_documents_are_named(server: ScriptedServer) -> None:
     assert isinstance(refused, HttpRefused)
     assert isinstance(unavailable, HttpUnavailable)
     assert unavailable.retry_after == 7
-    assert str(refused) == (
-        f'POST {server.url}/o: the server answered 422 Unprocessable Entity: {{"why": "because"}}'
-    ).replace("Entity", str(refused).split("422 Unprocessable ")[1].split(":")[0])
+    assert str(refused).startswith(f"POST {server.url}/o: the server answered 422 Unprocessable ")
+    assert str(refused).endswith(': {"why": "because"}')
 
 
 def test_idempotency_keys_do_not_depend_on_batches(server: ScriptedServer) -> None:
@@ -212,10 +212,10 @@ def test_a_redirect_is_not_followed(server: ScriptedServer) -> None:
 )
 def test_a_connection_that_breaks_is_tried_again(server: ScriptedServer, fault: Answer, expected: str) -> None:
     server.script.append(fault)
-    writer = HttpSink(server.url, timeout=0.2).open("0", None)
+    writer = HttpSink(f"{server.url}/o", timeout=0.2).open("0", None)
     with pytest.raises(HttpUnavailable) as caught:
         writer.write(batch({"n": 1}))
-    assert f"POST {server.url}: the server {expected} (" in str(caught.value).replace(f"{server.url}/:", f"{server.url}:")
+    assert str(caught.value).startswith(f"POST {server.url}/o: the server {expected} (")
     writer.write(batch({"n": 1}))
     writer.close()
 
@@ -274,13 +274,3 @@ def test_secrets_stand_in_no_error(server: ScriptedServer) -> None:
     assert "s3cr3t" not in repr(sink)
     assert str(caught.value).startswith(f"POST {server.url}/o: the server answered 500")
     assert caught.value.__cause__ is None
-
-
-def test_requests_reuse_their_connection(server: ScriptedServer) -> None:
-    writer = HttpSink(server.url).open("0", None)
-    started = time.monotonic()
-    for n in range(50):
-        writer.write(batch({"n": n}))
-    writer.close()
-    assert len(server.requests) == 50
-    assert time.monotonic() >= started

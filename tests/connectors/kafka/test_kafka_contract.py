@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
-from confluent_kafka import Consumer, KafkaError, TopicPartition
 from fluxion_connectors.kafka import KafkaSink, KafkaSource
-from servers.kafka import QUIET, Kafka, new_topic, produce
+from servers.kafka import Kafka, new_topic, produce, records
 
 from fluxion_flow.connect.contract import ConnectorContract, ReplayableSourceContract, SinkContract
 from fluxion_flow.connect.spi import Document, SinkWriter, StreamingSink
@@ -46,22 +45,6 @@ class TestKafkaSource(ReplayableSourceContract):
             part = documents[partition * 8 : partition * 8 + 8]
             produce(self.cluster, topic, [json.dumps(document).encode() for document in part], partition)
         return KafkaSource(topic, bootstrap_servers=self.cluster.bootstrap, stop_at_end=True)
-
-
-def records(cluster: Kafka, topic: str, isolation: str = "read_committed") -> Iterator[Any]:
-    """The messages of a topic as a plain consumer reads them, partition by partition."""
-    settings = {"bootstrap.servers": cluster.bootstrap, "group.id": "check", "isolation.level": isolation}
-    consumer = Consumer({**settings, "enable.partition.eof": True, "enable.auto.commit": False, **QUIET})
-    for partition in sorted(consumer.list_topics(topic, timeout=10).topics[topic].partitions):
-        consumer.assign([TopicPartition(topic, partition, 0)])
-        while True:
-            message = consumer.poll(10)
-            assert message is not None, "the broker does not answer"
-            if message.error() is not None:
-                assert message.error().code() == KafkaError._PARTITION_EOF, message.error()
-                break
-            yield message
-    consumer.close()
 
 
 class TestKafkaSink(SinkContract):

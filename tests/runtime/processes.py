@@ -1,0 +1,125 @@
+"""Flow modules in processes of their own, run as users run them: ``python -m bytewax.run``."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bytewax.recovery import init_db_dir
+
+MODULE = '''
+import os
+import time
+
+from fluxion_connectors.memory import MemorySource
+from fluxion_flow import pipeline, secret
+from fluxion_flow.connect.spi import SinkWriter, StreamingSink
+
+
+class Slow(MemorySource):
+    """Numbers in four partitions; every read takes its time, and says how far it is."""
+
+    def __init__(self):
+        super().__init__([[{{"_id": part * 100 + n, "n": n}} for n in range(50)] for part in range(4)])
+
+    def open(self, partition, cursor):
+        reader = super().open(partition, cursor)
+        read = reader.read
+
+        def slow(max_documents):
+            time.sleep(float(os.environ.get("PAUSE", "0")))
+            return read(max_documents)
+
+        reader.read = slow
+        return reader
+
+
+{body}
+
+flow = built.compile()
+print("compiled", flush=True)
+'''
+
+COUNTING = """
+built = (
+    pipeline("counting")
+    .source(Slow())
+    .stages([{"$match": {"n": {"$ne": 7}}}])
+    .sink("files", path="out-{part}.jsonl")
+    .config(batch_size=1, drain_timeout=float(os.environ.get("DRAIN", "30")))
+)
+"""
+
+
+@dataclass
+class Flow:
+    """A flow module in a folder, with a checkpoint store."""
+
+    folder: Path
+    body: str = COUNTING
+
+    def __post_init__(self) -> None:
+        (self.folder / "flow.py").write_text(MODULE.format(body=self.body))
+        self.store = self.folder / "store"
+        if not self.store.exists():
+            self.store.mkdir()
+            init_db_dir(self.store, 1)
+
+    def start(self, *arguments: str, **environment: str) -> subprocess.Popen[str]:
+        """A process that has imported the flow, and has begun to run it or is about to."""
+        command = [sys.executable, "-m", "bytewax.run", "flow", "-r", "store", "-s", "0", "-b", "0", *arguments]
+        process = subprocess.Popen(
+            command,
+            cwd=self.folder,
+            env={**os.environ, "RUST_BACKTRACE": "0", **environment},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        assert process.stdout is not None
+        process.stdout.readline()
+        return process
+
+    def run(self, *arguments: str, **environment: str) -> tuple[int, str]:
+        """The exit code of a run, and what it printed to standard error."""
+        process = self.start(*arguments, **environment)
+        _, errors = process.communicate()
+        return process.returncode, errors
+
+    def delivered(self) -> list[dict[str, Any]]:
+        found = [json.loads(line) for path in self.folder.glob("out*.jsonl") for line in path.open()]
+        return sorted(found, key=lambda document: document["_id"])
+
+    def wait_for(self, documents: int) -> None:
+        """Wait until so many documents are in the output."""
+        while sum(path.read_bytes().count(b"\n") for path in self.folder.glob("out*.jsonl")) < documents:
+            time.sleep(0.01)
+
+
+EXPECTED = [part * 100 + n for part in range(4) for n in range(50) if n != 7]
+
+
+def ended(*processes: subprocess.Popen[str], by: signal.Signals = signal.SIGTERM) -> list[tuple[int, str]]:
+    """Send a signal to processes; their exit codes, and what they printed to standard error."""
+    for process in processes:
+        process.send_signal(by)
+    return [(process.returncode, errors) for process in processes for _, errors in [process.communicate()]]
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports that nobody listens on."""
+    sockets = [socket.socket() for _ in range(count)]
+    for one in sockets:
+        one.bind(("127.0.0.1", 0))
+    ports = [one.getsockname()[1] for one in sockets]
+    for one in sockets:
+        one.close()
+    return ports
