@@ -73,7 +73,7 @@ def guarantee(plan: Plan) -> Guarantee:
     Raises :class:`~fluxion_flow.errors.PipelineError` for a dead-letter sink that cannot be made.
     """
     again = _read_again(plan)
-    sinks = tuple(_of_sink(sink.name, sink.sink, again, plan.source_type) for sink in plan.sinks)
+    sinks = tuple(_of_sink(sink.name, sink.sink, again, plan.source_type, plan.transactional) for sink in plan.sinks)
     letters = tuple(
         _of_sink(letters.name, letters.sink, again, plan.source_type) for letters in dead_letter_sinks(plan)
     )
@@ -138,7 +138,9 @@ def _read_again(plan: Plan) -> bool:
     return not isinstance(plan.source, DynamicSource)
 
 
-def _of_sink(name: str, sink: StreamingSink | Sink[Any], again: bool, source: str) -> SinkGuarantee:
+def _of_sink(
+    name: str, sink: StreamingSink | Sink[Any], again: bool, source: str, transactional: bool = False
+) -> SinkGuarantee:
     if not again:
         return SinkGuarantee(
             name,
@@ -153,6 +155,9 @@ def _of_sink(name: str, sink: StreamingSink | Sink[Any], again: bool, source: st
             f"what a Bytewax sink ({type(sink).__name__}) wrote after the checkpoint is written again",
             "a sink that takes back what it wrote (files), or one that writes by key",
         )
+    if transactional:
+        reason = "the sink stores the source's position with the documents, and what it holds is not delivered again"
+        return SinkGuarantee(name, "exactly once", reason)
     if sink.replays:
         return SinkGuarantee(name, "exactly once", "the sink takes back what it wrote after the checkpoint")
     if sink.keyed:

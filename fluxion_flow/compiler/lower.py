@@ -17,6 +17,7 @@ from ..observe.listener import Listeners
 from ..observe.prometheus import default_listeners
 from ..policy.dead_letter import fingerprint
 from ..policy.model import StreamingErrorPolicy
+from ..runtime.committed import Committed
 from ..runtime.deliver import DeliverStep, RouteStep
 from ..runtime.drain import Drain
 from ..runtime.entry import enter, tune_garbage_collector
@@ -64,6 +65,8 @@ class _Lowering:
             listeners=Listeners((*definition.listeners, *default_listeners(config, definition.listeners))),
             drain=Drain(config.drain_timeout),
         )
+        if plan.transactional and isinstance(plan.sinks[0].sink, StreamingSink):
+            self._run.committed = Committed(plan.sinks[0].sink)
         for policy in self._policies():
             if policy.action == "dead_letter":
                 self._run.letter_sink(policy)

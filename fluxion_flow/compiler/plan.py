@@ -24,7 +24,6 @@ from ..dsl.model import StreamingPipelineDefinition
 from ..errors import Problems, Where
 from ..policy.model import StreamingErrorPolicy
 
-
 PLAN = "_fluxion_plan"
 """The attribute of a compiled dataflow that holds its plan."""
 
@@ -90,6 +89,19 @@ class Plan:
     steps: tuple[Step, ...]
     sinks: tuple[SinkPlan, ...]
     problems: Problems = field(default_factory=Problems)
+
+    @property
+    def transactional(self) -> bool:
+        """Whether a transactional sink makes the delivery exactly once.
+
+        Only the source's own batches have a position to be stored, only one sink can say where it stands, and a policy
+        that gives documents up at the sink must get to see them again after a crash.
+        """
+        if len(self.sinks) != 1 or not isinstance(self.source, StreamingSource):
+            return False
+        only = self.sinks[0]
+        stateless = all(isinstance(step, FusedStep) for step in self.steps)
+        return stateless and getattr(only.sink, "transactional", False) and only.policy.action == "fail"
 
     @property
     def fingerprints(self) -> dict[str, Any]:

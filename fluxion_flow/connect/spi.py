@@ -139,8 +139,8 @@ class StreamingSink(ABC):
 
     transactional: bool = False
     """Whether a write stores :attr:`Batch.cursor` with its documents in one atomic step, to be read back by
-    :meth:`committed_cursors`: a stateless pipeline then delivers exactly once, because the source starts behind what
-    the sink holds."""
+    :meth:`committed_cursors`: a stateless pipeline then delivers exactly once, because what the sink holds is not
+    delivered again. A batch of which a document was refused is stored without its cursor."""
 
     def committed_cursors(self) -> Mapping[str, Cursor]:
         """For a transactional sink: by source partition, the cursor stored with the last documents it committed."""

@@ -203,6 +203,8 @@ class DeliverLogic(StatefulBatchLogic[Any, Any, Any]):
     def _deliver(self, batch: Batch) -> None:
         started = time.perf_counter()
         self._context.partition, self._context.position = batch.partition, batch.position
+        if self._run.committed is not None and self._run.committed.holds(batch):
+            return
         self._open()
         written = self._work(batch, list(range(len(batch.documents))), self._write)
         if written:

@@ -1,4 +1,4 @@
-"""How a run under `python -m bytewax.run` ends: with the text of what went wrong, and the exit code that tells it."""
+"""How a run of `python -m bytewax.run` ends: with the text of what went wrong, and the exit code that tells it."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ STATE_VERSION = 1
 
 
 class GroupStep:
-    """Builds the state of a keyed stage's partitions. ``emit``: ``"update"`` or ``"final"``; ``ordered`` asks for places."""
+    """Builds the state of a keyed stage's partitions; ``emit`` is ``"update"`` or ``"final"``."""
 
     def __init__(self, run: Run, step: str, stage: Keyed, *, emit: str, partitions: int, ordered: bool) -> None:
         self.run = run

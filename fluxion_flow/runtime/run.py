@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..connect.secrets import redact
 from ..connect.spi import Batch, Document
@@ -22,6 +22,9 @@ from .drain import Drain
 from .failure import DrainTimedOut, RunFailed
 from .items import Letters
 from .workers import Workers
+
+if TYPE_CHECKING:
+    from .committed import Committed
 
 DERIVED = "derived"
 """In a batch's ``meta``: a keyed step made its documents, so no single record of the source stands behind one."""
@@ -49,6 +52,8 @@ class Run:
     workers: Workers = field(default_factory=Workers)
     letter_sinks: list[Any] = field(default_factory=list)
     pause: Pause = field(default_factory=Pause)
+    committed: Committed | None = None
+    """What the sink of an exactly-once delivery holds already."""
     _told_of_drain: bool = False
 
     def __post_init__(self) -> None:
@@ -217,12 +222,12 @@ def position_in(batch: Batch, index: int) -> int:
 
 
 def part_of(batch: Batch, indexes: Sequence[int]) -> Batch:
-    """The documents of a batch at these indexes. It has no cursor, which stands behind all of the batch."""
+    """The documents of a batch at these indexes: what is left of it, so its cursor is that of the batch."""
     if len(indexes) == len(batch.documents):
         return batch
     positions = [batch.positions[i] for i in indexes] if batch.positions else ()
     documents = [batch.documents[i] for i in indexes]
-    return replace(batch, documents=documents, positions=positions, cursor=None)
+    return replace(batch, documents=documents, positions=positions)
 
 
 def source_of(run: Run, batch: Batch, index: int) -> dict[str, Any]:

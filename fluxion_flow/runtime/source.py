@@ -17,6 +17,7 @@ from ..core.values import EvaluationError
 from ..policy.dead_letter import envelope
 from ..policy.engine import GaveUp
 from ..policy.model import StreamingErrorPolicy
+from .committed import stamped
 from .failure import RunFailed
 from .items import Completed, Letters
 from .manifest import Manifest
@@ -86,6 +87,8 @@ class _Part(StatefulSourcePartition[Any, Any]):
         self._guard = Guard(run, "source", policy, context)
         self._cursor = cursor
         self._reader: SourceReader | None = None
+        self._boundary: int | None = None
+        """The last position that a transactional sink held when the run began."""
         self._awake: datetime | None = None
         self._until = 0.0
         self._reads = Reads(run, self._guard, partition)
@@ -130,6 +133,8 @@ class _Part(StatefulSourcePartition[Any, Any]):
         started = time.monotonic()
         try:
             if self._reader is None:
+                if self._run.committed is not None:
+                    self._boundary = self._run.committed.position(self._name)
                 self._reader = self._source.open(self._name, self._cursor)
             batch = self._reader.read(self._run.batch_size)
         except Exception as error:  # noqa: BLE001 - the policy decides
@@ -153,7 +158,7 @@ class _Part(StatefulSourcePartition[Any, Any]):
             rejected(self._run, self._guard, batch, out)
             batch.rejects = []
         if batch.documents:
-            out.append(batch)
+            out += [batch] if self._run.committed is None else stamped(batch, self._boundary)
         return True
 
     def _fetched(self, batch: Batch) -> None:

@@ -63,7 +63,7 @@ def _check(options: Mapping[str, Any], where: Where, problems: Problems) -> None
     if (given is None) == (namespace is None):
         problems.add(where / "connection_string", "give a connection_string, or a namespace, one of the two")
     hub = None
-    if isinstance(given, str):
+    if isinstance(given, str) and "${" not in given:
         try:
             hub = parse_connection_string(given).get("EntityPath")
         except ValueError as error:
@@ -75,8 +75,15 @@ def _check(options: Mapping[str, Any], where: Where, problems: Problems) -> None
             "a namespace needs it",
             "or set sasl.oauthbearer.* in options, or connection_string",
         )
-    if options["eventhub"] is None and hub is None and not isinstance(given, Reference):
+    if options["eventhub"] is None and hub is None and not _may_name_it(given):
         problems.add(where / "eventhub", "required where the connection string has no EntityPath")
+
+
+def _may_name_it(connection_string: Any) -> bool:
+    """Whether it is known only when the pipeline runs."""
+    return isinstance(connection_string, Reference) or (
+        isinstance(connection_string, str) and "${" in connection_string
+    )
 
 
 def _signs_in(options: Any) -> bool:

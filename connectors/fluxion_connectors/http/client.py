@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
 import httpx
 
 from fluxion_connectors.http.failures import HttpRefused, place_of, unreachable
+from fluxion_flow.connect.secrets import register_secret
 
 USER_AGENT = "fluxion-flow"
+_SECRET_HEADER = re.compile(r"auth|cookie|key|token|secret|password|signature", re.IGNORECASE)
 
 
 def new_client(
@@ -19,6 +22,9 @@ def new_client(
 
     ``timeout`` is in seconds, for connecting and for each wait for the server. ``ca_file`` holds certificates to trust.
     """
+    for name, value in (headers or {}).items():
+        if _SECRET_HEADER.search(name):
+            register_secret(str(value))
     trusted: Any = verify and url.startswith("https:")  # loading the certificates takes long
     if trusted and ca_file is not None:
         import ssl

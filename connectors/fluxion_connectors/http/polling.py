@@ -21,6 +21,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import httpx
+import msgspec
 
 from fluxion_connectors.http.client import new_client, request
 from fluxion_connectors.http.failures import HttpRefused, HttpUnavailable, failure_of, place_of
@@ -283,8 +284,7 @@ class HttpPollingReader(SourceReader):
         moment = self._answered
         if isinstance(self._place, str):
             try:
-                text = self._place[:-1] + "+00:00" if self._place.endswith("Z") else self._place
-                parsed = dt.datetime.fromisoformat(text)
+                parsed = msgspec.convert(self._place, dt.datetime)
                 moment = (parsed if parsed.tzinfo else parsed.replace(tzinfo=dt.timezone.utc)).timestamp()
             except ValueError:
                 pass

@@ -89,7 +89,7 @@ class HttpWriter(SinkWriter):
         connections = sink.concurrency if single else 1
         self._client = new_client(
             sink.url,
-            headers=None,
+            headers=sink.headers,
             timeout=sink.timeout,
             connections=connections,
             verify=sink.verify,

@@ -35,6 +35,7 @@ import msgspec
 
 from fluxion_connectors.http.spool import Spool, SpoolFull
 from fluxion_flow.connect.encoding import decode_document, decode_records
+from fluxion_flow.connect.secrets import register_secret
 from fluxion_flow.connect.spi import Batch, Cursor, SourceReader, StreamingSource
 from fluxion_flow.errors import FluxionError
 
@@ -95,6 +96,8 @@ class HttpWebhookSource(StreamingSource):
         self.hmac_header = hmac_header
         self.hmac_algorithm = hmac_algorithm
         self.extended_json = extended_json
+        for value in (token, hmac_secret):
+            register_secret(value or "")
 
     def __repr__(self) -> str:
         return f"HttpWebhookSource({self.address[0]}:{self.address[1]}{self.path})"

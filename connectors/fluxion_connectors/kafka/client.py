@@ -21,8 +21,8 @@ from fluxion_flow.connect.secrets import register_secret
 
 _log = logging.getLogger(__name__)
 
-ONLY_CRITICAL = 2
-"""librdkafka's own log lines that are passed on; what fails is raised. ``options: {log_level: 6}`` shows more."""
+SILENT = 0
+"""librdkafka's own log is not shown, because what fails is raised; ``options: {log_level: 6}`` shows it."""
 
 PATIENCE = 0.3
 """Seconds between two looks at what a client reports in the background while it connects."""
@@ -109,7 +109,7 @@ class Watch:
 
 def quiet(settings: Mapping[str, Any], watch: Watch) -> dict[str, Any]:
     """Settings for one client, with its log in Python's and its errors told to ``watch``."""
-    return {"error_cb": watch.told, "logger": _log, "log_level": ONLY_CRITICAL, **settings}
+    return {"error_cb": watch.told, "logger": _log, "log_level": SILENT, **settings}
 
 
 def cluster_metadata(settings: Mapping[str, Any], timeout: float) -> ClusterMetadata:

@@ -194,6 +194,7 @@ class Lane:
         self._begun = False
         self._spoilt = False
         self._committing = False
+        self._fenced: Exception | None = None
         self._cursor: Cursor = _UNKNOWN
         self._cursors: set[str] = set()
         self._pending: list[list[Document]] = []
@@ -268,6 +269,8 @@ class Lane:
         """Raises what :mod:`~fluxion_connectors.kafka.failures` names; the next call then does everything anew."""
         if self.idle:
             return
+        if self._fenced is not None:
+            raise self._fenced
         doing = f"committing what was made of {self._partition}"
         try:
             if not self._committing:
@@ -284,7 +287,10 @@ class Lane:
             if error.args[0].fatal() and not isinstance(failure(error, doing), Fenced):
                 reason = error.args[0]
             self._failed = []
-            raise failure(reason, doing if topic is None else f"writing to {topic}") from None
+            problem = failure(reason, doing if topic is None else f"writing to {topic}")
+            if isinstance(problem, Fenced):
+                self._fenced = problem
+            raise problem from None
         if self._cursor is not _UNKNOWN and self._topic.expected is not None:
             self._topic.expected[self._partition] = self._cursor
         self._cursor, self._cursors, self._pending = _UNKNOWN, set(), []

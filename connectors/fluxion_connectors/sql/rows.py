@@ -14,6 +14,8 @@ from fluxion_flow.connect.spi import Document
 from fluxion_flow.errors import did_you_mean
 
 Row = dict[str, Any]
+_Cell = tuple[str, str, tuple[str, ...], Callable[[Any], Any]]
+"""A column, the field that it takes, the path within that field, and what makes the value one of the column's."""
 ABSENT = object()
 
 
@@ -22,7 +24,7 @@ def field_path(text: str) -> tuple[str, ...]:
     return tuple(text.removeprefix("$").split("."))
 
 
-def value_at(document: Document, path: Sequence[str]) -> Any:
+def value_at(document: Any, path: Sequence[str]) -> Any:
     """What stands at a path; :data:`ABSENT` where nothing does."""
     value: Any = document
     for name in path:
@@ -32,17 +34,16 @@ def value_at(document: Document, path: Sequence[str]) -> Any:
     return value
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Change:
     """What one document does to the table: write ``row``, or delete the row with these keys."""
 
     row: Row
     delete: bool = False
 
-    @property
-    def shape(self) -> tuple[bool, tuple[str, ...]]:
-        """Changes of the same shape go into one statement."""
-        return self.delete, tuple(self.row)
+    def is_like(self, other: Change) -> bool:
+        """Whether both can go into one statement."""
+        return self.delete == other.delete and self.row.keys() == other.row.keys()
 
 
 class RowMaker:
@@ -71,10 +72,10 @@ class RowMaker:
                 hint = did_you_mean(name, known) or f"it has {', '.join(known)}"
                 raise SqlError(f"table {table.name!r} has no column {name!r}; {hint}")
         mapped = columns if columns is not None else {name: name for name in known}
-        self._paths = {name: field_path(path) if columns is not None else (path,) for name, path in mapped.items()}
-        self._bind: dict[str, Callable[[Any], Any]] = {
-            column.name: binder(column.type, dialect) for column in table.columns
-        }
+        paths = {name: field_path(path) if columns is not None else (path,) for name, path in mapped.items()}
+        bind = {column.name: binder(column.type, dialect) for column in table.columns}
+        self._plan: list[_Cell] = [(name, path[0], path[1:], bind[name]) for name, path in paths.items()]
+        self._key_plan: list[_Cell] = [(key, (path := paths.get(key, (key,)))[0], path[1:], bind[key]) for key in keys]
         self._fields = None if columns is not None or ignore_fields else frozenset(known)
         self._keys = tuple(keys)
         self._delete_when = field_path(delete_when) if delete_when else None
@@ -85,25 +86,27 @@ class RowMaker:
     def change(self, document: Document) -> Change:
         """Raises :class:`RowRefused`."""
         if self._delete_when is not None and value_at(document, self._delete_when) is True:
-            return Change(self._row(document, self._keys), delete=True)
+            return Change(self._row(document, self._key_plan), delete=True)
         if self._fields is not None and not self._fields.issuperset(document):
             field = next(field for field in document if field not in self._fields)
             raise RowRefused(
                 f"field {field!r} has no column in table {self._table!r}; "
                 "add the column, map it in columns, or set extra_fields: ignore"
             )
-        return Change(self._row(document, self._paths))
+        return Change(self._row(document, self._plan))
 
-    def _row(self, document: Document, names: Any) -> Row:
+    def _row(self, document: Document, plan: Sequence[_Cell]) -> Row:
         row: Row = {}
-        for name in names:
-            value = value_at(document, self._paths.get(name, (name,)))
-            if value is ABSENT:
-                continue
-            try:
-                row[name] = self._bind[name](value)
-            except ValueError as error:
-                raise RowRefused(f"column {name!r} of table {self._table!r}: {error}") from None
+        name = ""
+        try:
+            for name, field, rest, bind in plan:
+                value = document.get(field, ABSENT)
+                if rest:
+                    value = value_at(value, rest)
+                if value is not ABSENT:
+                    row[name] = bind(value)
+        except ValueError as error:
+            raise RowRefused(f"column {name!r} of table {self._table!r}: {error}") from None
         for key in self._keys:
             if row.get(key) is None:
                 raise RowRefused(f"key column {key!r} of table {self._table!r} has no value")

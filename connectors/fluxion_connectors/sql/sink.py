@@ -276,14 +276,13 @@ class SqlWriter(SinkWriter):
 
     def _execute(self, connection: Connection, changes: Sequence[Change]) -> None:
         keys = self._sink.keys
-        deletes, columns = changes[0].shape
-        if deletes:
+        if changes[0].delete:
             rows = [
                 {f"key_{n}": value for n, value in enumerate(key_of(change, keys))} for change in _last(changes, keys)
             ]
             connection.execute(delete_rows(self._table, keys), rows)
         elif self._sink.mode == "upsert":
-            statement = upsert_rows(self._table, columns, keys, self._dialect)
+            statement = upsert_rows(self._table, list(changes[0].row), keys, self._dialect)
             connection.execute(statement, [change.row for change in _last(changes, keys)])
         else:
             connection.execute(insert_rows(self._table), [change.row for change in changes])
@@ -293,7 +292,7 @@ def _runs(changes: Sequence[Change]) -> Iterable[tuple[int, Sequence[Change]]]:
     """Neighbours of the same shape, each run with the number of its first change."""
     first = 0
     for number in range(1, len(changes) + 1):
-        if number == len(changes) or changes[number].shape != changes[first].shape:
+        if number == len(changes) or not changes[number].is_like(changes[first]):
             yield first, changes[first:number]
             first = number
 

@@ -27,18 +27,20 @@ from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Any
 
+import msgspec
 from sqlalchemy import types
 
 from fluxion_flow.connect.encoding import encode_document
 
-_PLAIN = (str, int, float, bool, type(None))
+_PLAIN = frozenset((str, int, float, bool, bytes, Decimal, type(None)))
+_BOUND_AS_IS = _PLAIN - {Decimal}
 UTC = dt.timezone.utc
 
 
 def to_document_value(value: Any) -> Any:
     """What a column's value is in a document."""
     kind = value.__class__
-    if kind in _PLAIN or kind is Decimal or kind is bytes:
+    if kind in _PLAIN:
         return value
     if isinstance(value, dt.datetime):
         moment = value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
@@ -88,11 +90,10 @@ def binder(column_type: types.TypeEngine[Any], dialect: str) -> Callable[[Any], 
 
 def _moment(value: Any, zoned: bool) -> Any:
     if isinstance(value, str):
-        text = value.replace("Z", "+00:00") if value.endswith("Z") else value
         try:
-            value = dt.datetime.fromisoformat(text)
+            value = _parsed(value)
         except ValueError:
-            raise ValueError(f"is no date and time: {value!r}") from None
+            raise ValueError(f"is no date and time: {value[:40]!r}") from None
     if isinstance(value, dt.datetime):
         moment = value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
         return moment if zoned else moment.replace(tzinfo=None)
@@ -101,13 +102,20 @@ def _moment(value: Any, zoned: bool) -> Any:
     raise ValueError(f"is no date and time but a value of type {type(value).__name__}")
 
 
+def _parsed(text: str) -> dt.datetime:
+    """The moment that an RFC 3339 text, or a date alone, names."""
+    if len(text) == 10:
+        return dt.datetime.fromisoformat(text)
+    return msgspec.convert(text, dt.datetime)
+
+
 def _day(value: Any) -> Any:
     moment = _moment(value, zoned=True)
     return moment if moment is None else moment.date()
 
 
 def _scalar(value: Any, decimals: bool) -> Any:
-    if value.__class__ in _PLAIN or value.__class__ is bytes:
+    if value.__class__ in _BOUND_AS_IS:
         return value
     if isinstance(value, (dict, list, tuple)):
         return json_text(value)

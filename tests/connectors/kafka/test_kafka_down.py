@@ -42,6 +42,12 @@ def _read(reader: Any, count: int) -> list[int]:
     return found
 
 
+def _read_for_ever(reader: Any) -> None:
+    while True:
+        reader.read(10)
+        time.sleep(0.01)
+
+
 def test_reading_goes_on_after_the_broker_was_down(broker: RealKafka) -> None:
     topic = new_topic(broker)
     produce(broker, topic, _numbers(5))
@@ -50,9 +56,7 @@ def test_reading_goes_on_after_the_broker_was_down(broker: RealKafka) -> None:
     broker.stop(with_signal=signal.SIGKILL)
     for _ in range(2):
         with pytest.raises(KafkaUnavailable, match=f"reading {topic}/00000: "):
-            while True:
-                reader.read(10)
-                time.sleep(0.01)
+            _read_for_ever(reader)
     assert reader.cursor["offset"] == 5
     broker.start()
     produce(broker, topic, _numbers(5, 5))
@@ -77,7 +81,7 @@ def test_what_was_written_while_the_broker_was_down_is_delivered_when_it_is_back
 
 def test_what_the_broker_did_not_take_in_time_is_named_and_can_be_written_again(broker: RealKafka) -> None:
     topic = new_topic(broker)
-    sink = KafkaSink(topic, bootstrap_servers=broker.bootstrap, delivery_timeout=1.0)
+    sink = KafkaSink(topic, bootstrap_servers=broker.bootstrap, delivery_timeout=5.0)
     writer = sink.open("0", None)
     writer.write(Batch([{"n": 0}], "p"))
     writer.flush()

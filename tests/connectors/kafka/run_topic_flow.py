@@ -1,0 +1,67 @@
+"""Runs a definition from Kafka in a process of its own, slowly: `run_topic_flow.py DEFINITION STORE WORKERS PAUSE`.
+
+PAUSE is the number of seconds that every read takes. With a transactional sink, each partition is opened behind the
+cursor that the sink holds, and each batch carries the cursor behind it.
+"""
+
+import json
+import os
+import sys
+import threading
+import time
+from datetime import timedelta
+from pathlib import Path
+
+from bytewax.recovery import RecoveryConfig, init_db_dir
+from bytewax.testing import cluster_main
+from fluxion_connectors.kafka import KafkaSource
+
+from fluxion_flow.compiler import compile_definition
+from fluxion_flow.connect.registry import open_sink
+from fluxion_flow.dsl.model import StreamingPipelineDefinition
+
+definition_path, store_path, workers, pause = sys.argv[1:5]
+store = Path(store_path)
+if not store.exists():
+    fresh = store.with_suffix(".new")
+    fresh.mkdir(parents=True, exist_ok=True)
+    for old in fresh.iterdir():
+        old.unlink()
+    init_db_dir(fresh, 2)
+    os.replace(fresh, store)
+
+spec = json.loads(Path(definition_path).read_text())
+sink = open_sink(spec["sink"])
+cursors = sink.committed_cursors() if sink.transactional else None
+opened = KafkaSource.open
+first = threading.Event()
+
+
+def open_behind_the_sink(self, partition, cursor):
+    reader = opened(self, partition, cursor if cursors is None else cursors.get(partition))
+    read = reader.read
+
+    def slow_read(max_documents):
+        time.sleep(float(pause))
+        batch = read(max_documents)
+        if batch is not None and batch.documents:
+            batch.cursor = reader.cursor
+            if not first.is_set():
+                first.set()
+                print("reading", flush=True)
+        return batch
+
+    reader.read = slow_read
+    return reader
+
+
+KafkaSource.open = open_behind_the_sink
+cluster_main(
+    compile_definition(StreamingPipelineDefinition.from_dict(spec).resolved()),
+    [],
+    0,
+    worker_count_per_proc=int(workers),
+    epoch_interval=timedelta(milliseconds=50),
+    recovery_config=RecoveryConfig(store, timedelta(0)),
+)
+print("complete", flush=True)

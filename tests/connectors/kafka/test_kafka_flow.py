@@ -1,0 +1,149 @@
+"""Whole pipelines from topics to topics, on the real engine."""
+
+from __future__ import annotations
+
+import json
+import traceback
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from bytewax.recovery import RecoveryConfig, init_db_dir
+from bytewax.testing import cluster_main, run_main
+from confluent_kafka import Consumer, TopicPartition
+from servers.kafka import QUIET, Kafka, new_topic, produce, records
+
+from fluxion_flow import StreamingErrorPolicy, pipeline, run_batch
+
+STAGES: list[dict[str, Any]] = [
+    {"$match": {"status": "PAID"}},
+    {"$set": {"total": {"$multiply": ["$qty", "$price"]}}},
+    {"$group": {"_id": "$customer", "orders": {"$count": {}}, "spent": {"$sum": "$total"}}},
+]
+
+
+def _orders(count: int, first: int = 0) -> list[dict[str, Any]]:
+    return [
+        {"id": n, "customer": f"c{n % 7}", "qty": n % 5, "price": 1.25, "status": "PAID" if n % 3 else "NEW"}
+        for n in range(first, first + count)
+    ]
+
+
+def _fill(cluster: Kafka, topic: str, orders: list[dict[str, Any]], partitions: int = 2) -> None:
+    for partition in range(partitions):
+        values = [json.dumps(order).encode() for order in orders[partition::partitions]]
+        produce(cluster, topic, values, partition)
+
+
+def _values(cluster: Kafka, topic: str) -> list[dict[str, Any]]:
+    return [json.loads(message.value()) for message in records(cluster, topic)]
+
+
+def test_groups_over_a_topic_equal_the_offline_result(cluster: Kafka) -> None:
+    source, sink = new_topic(cluster, 2), new_topic(cluster)
+    orders = _orders(200)
+    _fill(cluster, source, orders)
+    definition = (
+        pipeline("spent")
+        .source("kafka", topics=source, bootstrap_servers=cluster.bootstrap, stop_at_end=True)
+        .stages(STAGES)
+        .sink("kafka", topic=sink, key="$_id", bootstrap_servers=cluster.bootstrap)
+        .build()
+    )
+    cluster_main(definition.compile(), [], 0, worker_count_per_proc=2)
+    written = records(cluster, sink)
+    found = sorted((json.loads(message.value()) for message in written), key=lambda document: document["_id"])
+    assert found == sorted(run_batch(orders, STAGES), key=lambda document: document["_id"])
+    assert {message.key().decode() for message in written} == {f"c{n}" for n in range(7)}
+
+
+def test_poison_records_become_dead_letters_on_a_topic(cluster: Kafka) -> None:
+    source, sink, dead = new_topic(cluster), new_topic(cluster), new_topic(cluster)
+    produce(cluster, source, [b'{"n": 1}', b'{"n": ', b'{"n": 2}'])
+    kafka = {"type": "kafka", "bootstrap_servers": cluster.bootstrap}
+    definition = (
+        pipeline("poison")
+        .source("kafka", topics=source, bootstrap_servers=cluster.bootstrap, stop_at_end=True)
+        .stages([{"$set": {"m": {"$add": ["$n", 1]}}}])
+        .sink("kafka", topic=sink, bootstrap_servers=cluster.bootstrap)
+        .on_error(StreamingErrorPolicy.dead_letter({**kafka, "topic": dead}))
+        .build()
+    )
+    run_main(definition.compile())
+    assert _values(cluster, sink) == [{"n": 1, "m": 2}, {"n": 2, "m": 3}]
+    (letter,) = _values(cluster, dead)
+    assert letter["errInfo"]["reason"] == "is not valid JSON: Input data was truncated"
+    assert letter["raw"] == "eyJuIjog"
+    meta = letter["_stream_meta"]["source"]
+    assert (meta["type"], meta["topic"], meta["partition"], meta["position"]) == ("kafka", source, 0, 1)
+
+
+def test_a_run_with_a_store_goes_on_where_the_last_one_ended(cluster: Kafka, tmp_path: Path) -> None:
+    source, sink = new_topic(cluster, 2), new_topic(cluster)
+    init_db_dir(tmp_path, 1)
+    definition = (
+        pipeline("copy")
+        .source("kafka", topics=source, bootstrap_servers=cluster.bootstrap, stop_at_end=True, group_id=source)
+        .stages([{"$match": {}}])
+        .sink("kafka", topic=sink, bootstrap_servers=cluster.bootstrap)
+        .build()
+    )
+    for first in (0, 50):
+        _fill(cluster, source, _orders(50, first))
+        run_main(definition.compile(), recovery_config=RecoveryConfig(tmp_path))
+    assert sorted(document["id"] for document in _values(cluster, sink)) == list(range(100))
+
+
+def test_a_document_over_the_limit_goes_to_the_dead_letters_alone(real_cluster: Kafka) -> None:
+    source, sink, dead = (
+        new_topic(real_cluster),
+        new_topic(real_cluster, max_message_bytes=5000),
+        new_topic(real_cluster),
+    )
+    produce(real_cluster, source, [b'{"n": 1}', json.dumps({"n": 2, "text": "x" * 6000}).encode(), b'{"n": 3}'])
+    kafka = {"type": "kafka", "bootstrap_servers": real_cluster.bootstrap}
+    definition = (
+        pipeline("big")
+        .source("kafka", topics=source, bootstrap_servers=real_cluster.bootstrap, stop_at_end=True)
+        .stages([{"$match": {}}])
+        .sink("kafka", topic=sink, bootstrap_servers=real_cluster.bootstrap)
+        .on_error(StreamingErrorPolicy.dead_letter({**kafka, "topic": dead}))
+        .build()
+    )
+    run_main(definition.compile())
+    assert _values(real_cluster, sink) == [{"n": 1}, {"n": 3}]
+    (letter,) = _values(real_cluster, dead)
+    assert "MSG_SIZE_TOO_LARGE" in letter["errInfo"]["reason"]
+    assert letter["doc"]["n"] == 2
+
+
+def test_an_unknown_topic_ends_the_run_with_its_name(real_cluster: Kafka) -> None:
+    definition = (
+        pipeline("nowhere")
+        .source("kafka", topics="nowhere", bootstrap_servers=real_cluster.bootstrap, stop_at_end=True)
+        .stages([{"$match": {}}])
+        .sink("memory")
+        .build()
+    )
+    with pytest.raises(Exception) as caught:
+        run_main(definition.compile())
+    assert "there is no topic 'nowhere'" in "".join(traceback.format_exception(caught.value))
+
+
+def test_the_group_sees_what_is_durable(cluster: Kafka, tmp_path: Path) -> None:
+    source = new_topic(cluster)
+    _fill(cluster, source, _orders(30), 1)
+    init_db_dir(tmp_path, 1)
+    definition = (
+        pipeline("lag")
+        .source("kafka", topics=source, bootstrap_servers=cluster.bootstrap, stop_at_end=True, group_id=f"{source}-g")
+        .stages([{"$match": {}}])
+        .sink("memory", name=source)
+        .build()
+    )
+    run_main(definition.compile(), recovery_config=RecoveryConfig(tmp_path), epoch_interval=timedelta(milliseconds=50))
+    consumer = Consumer({"bootstrap.servers": cluster.bootstrap, "group.id": f"{source}-g", **QUIET})
+    (found,) = consumer.committed([TopicPartition(source, 0)], timeout=10)
+    consumer.close()
+    assert found.offset == 30
