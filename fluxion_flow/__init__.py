@@ -16,11 +16,11 @@ if TYPE_CHECKING:
     from fluxion_flow.connect.secrets import env, secret
     from fluxion_flow.connect.spi import StreamingSink, StreamingSource
     from fluxion_flow.core.batch import run_batch
+    from fluxion_flow.core.context import StreamingContext
     from fluxion_flow.dsl.builder import PipelineBuilder, pipeline
     from fluxion_flow.dsl.config import StreamingRuntimeConfig
     from fluxion_flow.dsl.model import StreamingPipelineDefinition
     from fluxion_flow.errors import FluxionError, PipelineError, Problem
-    from fluxion_flow.core.context import StreamingContext
     from fluxion_flow.observe.listener import StreamingMetricsListener
     from fluxion_flow.policy.model import StreamingErrorPolicy
 

@@ -22,8 +22,8 @@ class Environment:
     """
 
     __slots__ = (
-        "_draws", "_index", "changes", "context", "documents", "iterator", "meta", "now", "partition", "position", "positions",
-        "seed", "surprises", "variables",
+        "_draws", "_index", "changes", "context", "documents", "iterator", "meta", "now", "partition", "position",
+        "positions", "seed", "surprises", "variables",
     )  # fmt: skip
 
     def __init__(

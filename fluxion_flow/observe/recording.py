@@ -16,8 +16,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ..errors import did_you_mean
 from ..core.context import StreamingContext
+from ..errors import did_you_mean
 from .listener import HOOKS, StreamingMetricsListener
 
 

@@ -33,7 +33,7 @@ class Committed:
 
 
 def stamped(batch: Batch, boundary: int | None) -> list[Batch]:
-    """A batch with the position of its last record as its cursor, cut in two where it lies on both sides of ``boundary``.
+    """A batch with the position of its last record as its cursor, cut in two where ``boundary`` lies in it.
 
     ``boundary`` is the last position that the sink holds.
     """

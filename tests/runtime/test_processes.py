@@ -6,7 +6,7 @@ import signal
 from pathlib import Path
 
 import pytest
-from processes import COUNTING, EXPECTED, Flow, ended, free_ports
+from flow_processes import COUNTING, EXPECTED, Flow, ended, free_ports
 from trial import ids
 
 from fluxion_flow.runtime.drain import EXIT_DRAIN_TIMEOUT

@@ -15,7 +15,6 @@ from ..nodes import Const, Node
 from ..parse import Parser
 from ..registry import form, operator
 
-
 NESTED = 8
 """How many choices stand one in the other before the rest follows at the outer level: their number has no limit."""
 
