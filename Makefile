@@ -2,7 +2,7 @@
 # make test    run the tests; PYTEST_ARGS="-k group" narrows them
 # make lint    ruff (lint and format), mypy --strict, the import floors
 # make bench   run the benchmarks
-# make docs    check every example in the README and the docs by running it
+# make docs    write the reference pages, and check every example in the README and the docs by running it
 # make clean   remove what runs and tools have left (.venv stays)
 #
 # Each sets up .venv by itself (scripts/env.sh). VENV=/path/to/environment uses one that is ready instead.
@@ -33,6 +33,7 @@ bench: env
 	@set -e; for file in benchmarks/bench_*.py; do echo "== $$file"; $(BIN)/python "$$file" $(BENCH_ARGS); done
 
 docs: env
+	$(BIN)/python scripts/make_reference.py
 	$(BIN)/python -m pytest tests/docs $(PYTEST_ARGS)
 
 clean:

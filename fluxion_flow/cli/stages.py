@@ -33,7 +33,7 @@ def command(name: str | None, as_json: bool) -> None:
             raise TargetError(full, "there is no such stage", did_you_mean(full, known) or "see: fluxion stages")
         _show(known[full], as_json)
     elif as_json:
-        print_json([_data(entry, examples=False) for entry in known.values()])
+        print_json([stage_data(entry, examples=False) for entry in known.values()])
     else:
         print_rows(
             ("stage", "shape", "works on", "what it does"),
@@ -47,7 +47,8 @@ def _short(streaming: str) -> str:
     return first if first in ("any source", "a bounded source") else "it depends"
 
 
-def _data(entry: StageEntry, *, examples: bool) -> dict[str, Any]:
+def stage_data(entry: StageEntry, *, examples: bool) -> dict[str, Any]:
+    """A stage as data: what it is called, its shape, where it works, what it does, and its examples."""
     data: dict[str, Any] = {"name": entry.name, "shape": entry.shape, "streaming": entry.streaming, "doc": entry.doc}
     if examples:
         data["examples"] = [
@@ -62,7 +63,7 @@ def _data(entry: StageEntry, *, examples: bool) -> dict[str, Any]:
 
 
 def _show(entry: StageEntry, as_json: bool) -> None:
-    data = _data(entry, examples=True)
+    data = stage_data(entry, examples=True)
     if as_json:
         print_json(data)
         return

@@ -77,7 +77,7 @@ class RunEmitter(Emitter):
         self.open(header)
 
     def gather(self) -> None:
-        """Close the loops that stand open: the documents so far go into a list, the next stages into one loop over it."""
+        """Close the open loops: their documents go into a list, the next stages stand in one loop over it."""
         kept, item = self.temp("l"), self.temp("d")
         self.line(f"{kept}.append({self.materialize().code})")
         for _ in range(self.loops):

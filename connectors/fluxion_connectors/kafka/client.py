@@ -16,7 +16,7 @@ from typing import Any
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient, ClusterMetadata  # type: ignore[attr-defined]
 
-from fluxion_connectors.kafka.failures import KafkaUnavailable, failure, is_authentication
+from fluxion_connectors.kafka.failures import KafkaUnavailable, failure, is_authentication, is_of_partition
 from fluxion_flow.connect.secrets import register_secret
 
 _log = logging.getLogger(__name__)
@@ -27,6 +27,7 @@ SILENT = 0
 PATIENCE = 0.3
 """Seconds between two looks at what a client reports in the background while it connects."""
 
+_NAMED_PARTITION = re.compile(r"(\S+) \[(\d+)\]: ")
 _SECRET = re.compile(r"password|secret|key\.pem|jaas|oauthbearer\.config")
 
 
@@ -92,12 +93,16 @@ class Watch:
         """Why the credentials were refused: nothing will work."""
         self.down: KafkaError | None = None
         """Why no broker was reachable the last time that was noticed."""
+        self.of_partition: dict[tuple[str, int], KafkaError] = {}
+        """What is wrong with single partitions. The client says it in its text only: ``orders [3]: topic does …``."""
 
     def told(self, error: KafkaError) -> None:
         if is_authentication(error):
             self.fatal = error
         elif error.code() == KafkaError._ALL_BROKERS_DOWN:
             self.down = error
+        elif is_of_partition(error) and (named := _NAMED_PARTITION.match(error.str())):
+            self.of_partition[named[1], int(named[2])] = error
         else:
             _log.debug("kafka: %s", error)
 

@@ -108,6 +108,8 @@ class PartitionConsumer:
         if messages:
             self._sort(messages)
         watch = self._watch
+        if watch.of_partition:
+            queue.error = watch.of_partition.pop((queue.topic, queue.partition), queue.error)
         if watch.fatal is not None:
             watch.raise_if_refused(f"reading {queue.name}")
         if watch.down is not None and not messages:

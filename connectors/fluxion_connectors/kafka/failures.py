@@ -88,6 +88,11 @@ def is_authentication(error: KafkaError) -> bool:
     return error.code() in _AUTHENTICATION
 
 
+def is_of_partition(error: KafkaError) -> bool:
+    """Whether it is about a topic or a partition: gone, or not allowed."""
+    return error.code() in _MISSING or error.code() in _AUTHORIZATION
+
+
 def failure(error: KafkaError | KafkaException, doing: str) -> Exception:
     """The exception for an error of the client library; ``doing`` says what was tried: ``reading orders/00003``."""
     reported: KafkaError = error.args[0] if isinstance(error, KafkaException) else error

@@ -275,8 +275,22 @@ class KafkaReader(SourceReader):
             if lost is None:
                 return
             problem = lost
+        if isinstance(problem, UnknownTopic) and self._is_there():
+            self._consumer.assign(self._queue, self._offset)
+            return
         self._consumer.assign(self._queue, self._offset)
         raise problem
+
+    def _is_there(self) -> bool:
+        """Whether the partition exists after all: a broker that has just started may not know it yet."""
+        queue = self._queue
+
+        def look(client: Consumer, timeout: float) -> bool:
+            found = client.list_topics(queue.topic, timeout=timeout).topics[queue.topic]
+            return found.error is None and queue.partition in found.partitions
+
+        there: bool = self._consumer.ask(f"reading {queue.name}", look, timeout=5.0)
+        return there
 
     def _lost(self) -> PositionLost | None:
         """What to say of a position outside the partition; ``None`` where ``auto_offset_reset`` moved it."""

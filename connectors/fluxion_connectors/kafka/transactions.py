@@ -287,6 +287,7 @@ class Lane:
             if error.args[0].fatal() and not isinstance(failure(error, doing), Fenced):
                 reason = error.args[0]
             self._failed = []
+            self._topic.done.pop(self._partition, None)
             problem = failure(reason, doing if topic is None else f"writing to {topic}")
             if isinstance(problem, Fenced):
                 self._fenced = problem

@@ -15,7 +15,7 @@ from .nodes import ArrayNode, Call, Const, FieldPath, Node, ObjectNode, constant
 from .registry import Form, Operator, all_operators
 
 MAX_DEPTH = 100
-"""How deep a definition, a path or a literal may nest: as deep as MongoDB's documents. Beyond it, there is a problem."""
+"""How deep a definition, a path or a literal may nest: as deep as MongoDB's documents. More is a problem."""
 
 SYSTEM_VARIABLES = frozenset({"ROOT", "CURRENT", "NOW", "REMOVE"})
 

@@ -1,7 +1,6 @@
 """Runs a definition from Kafka in a process of its own, slowly: `run_topic_flow.py DEFINITION STORE WORKERS PAUSE`.
 
-PAUSE is the number of seconds that every read takes. With a transactional sink, each partition is opened behind the
-cursor that the sink holds, and each batch carries the cursor behind it.
+PAUSE is the number of seconds that every read takes.
 """
 
 import json
@@ -17,7 +16,6 @@ from bytewax.testing import cluster_main
 from fluxion_connectors.kafka import KafkaSource
 
 from fluxion_flow.compiler import compile_definition
-from fluxion_flow.connect.registry import open_sink
 from fluxion_flow.dsl.model import StreamingPipelineDefinition
 
 definition_path, store_path, workers, pause = sys.argv[1:5]
@@ -31,31 +29,27 @@ if not store.exists():
     os.replace(fresh, store)
 
 spec = json.loads(Path(definition_path).read_text())
-sink = open_sink(spec["sink"])
-cursors = sink.committed_cursors() if sink.transactional else None
 opened = KafkaSource.open
 first = threading.Event()
 
 
-def open_behind_the_sink(self, partition, cursor):
-    reader = opened(self, partition, cursor if cursors is None else cursors.get(partition))
+def open_slowly(self, partition, cursor):
+    reader = opened(self, partition, cursor)
     read = reader.read
 
     def slow_read(max_documents):
         time.sleep(float(pause))
         batch = read(max_documents)
-        if batch is not None and batch.documents:
-            batch.cursor = reader.cursor
-            if not first.is_set():
-                first.set()
-                print("reading", flush=True)
+        if batch is not None and batch.documents and not first.is_set():
+            first.set()
+            print("reading", flush=True)
         return batch
 
     reader.read = slow_read
     return reader
 
 
-KafkaSource.open = open_behind_the_sink
+KafkaSource.open = open_slowly
 cluster_main(
     compile_definition(StreamingPipelineDefinition.from_dict(spec).resolved()),
     [],
