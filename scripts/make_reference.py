@@ -18,11 +18,28 @@ from fluxion_flow.cli.stages import stage_data
 from fluxion_flow.core.stages import all_stages
 
 FAMILIES = {
-    "expression": ("expressions.md", "Expression operators", "They compute values, in `$set`, `$project` and wherever an expression stands."),
-    "query": ("queries.md", "Query operators", "They stand in `$match`, in the `when` of a sink, and in `$elemMatch`."),
-    "accumulator": ("accumulators.md", "Accumulators", "They stand in `$group`, `$bucket`, `$bucketAuto` and `$setWindowFields`."),
-    "window": ("windows.md", "Window functions", "They stand in `$setWindowFields`, beside every accumulator."),
-}  # fmt: skip
+    "expression": (
+        "expressions.md",
+        "Expression operators",
+        "They compute values, in `$set`, `$project` and wherever an expression stands.",
+    ),
+    "query": (
+        "queries.md",
+        "Query operators",
+        "They stand in `$match`, in the `when` of a sink, and in `$elemMatch`.",
+    ),
+    "accumulator": (
+        "accumulators.md",
+        "Accumulators",
+        "They stand in `$group`, `$bucket`, `$bucketAuto` and `$setWindowFields`.",
+    ),
+    "window": (
+        "windows.md",
+        "Window functions",
+        "They stand in `$setWindowFields`, beside every accumulator.",
+    ),
+}
+"""Families of operators: the file of each, its title, and where they are used."""
 
 
 def pages() -> dict[str, str]:

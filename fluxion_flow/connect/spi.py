@@ -34,9 +34,9 @@ class Batch:
     ``position`` is the place of the first record in it (a byte, an offset, an index: whatever the source counts in);
     ``positions`` the place of every document where the source knows it cheaply, else empty.
     ``timestamp`` is the broker's or fetch time of the batch in milliseconds since the epoch: it must be the same when
-    the batch is read again, because ``$$NOW`` is taken from it. ``meta["source"]`` says what else is known of where the
-    records came from. ``cursor``, set by the runtime for a transactional sink, is the position of the last record behind
-    the batch; ``None`` otherwise.
+    the batch is read again, because ``$$NOW`` is taken from it. ``meta["source"]`` says what else is known of where
+    the records came from. ``cursor``, set by the runtime for a transactional sink, is the position of the last record
+    behind the batch; ``None`` otherwise.
     """
 
     documents: list[Document]

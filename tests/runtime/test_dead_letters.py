@@ -162,8 +162,8 @@ def test_letters_that_wait_in_a_checkpoint_are_not_dropped_by_another_policy(tmp
     assert "told to fail at read 5" in attempt(Policy.dead_letter(REPLAYED), 5)
     assert collected("dead") == []
     assert attempt(Policy.skip_and_continue()) == (
-        "pipeline 'trial', step sink: the checkpoint holds 2 dead letters that are not written yet, and the error policy "
-        "has no dead-letter sink any more; run once with the policy that the checkpoint was written under"
+        "pipeline 'trial', step sink: the checkpoint holds 2 dead letters that are not written yet, and the error "
+        "policy has no dead-letter sink any more; run once with the policy that the checkpoint was written under"
     )
     assert attempt(Policy.dead_letter({**REPLAYED, "name": "other"})) == ""
     assert ids([x["doc"] for x in collected("other")]) == [3, 6]

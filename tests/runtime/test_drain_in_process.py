@@ -62,8 +62,8 @@ def test_what_is_in_flight_is_delivered_and_the_next_run_goes_on(
 
 LONG = Policy.builder().retry(None, backoff="1h", max_backoff="1h").build()
 WAITING = (
-    "the run was to end and the drain timeout has passed, waiting to try again after: {}; nothing is lost: the next run "
-    "resumes from the last checkpoint"
+    "the run was to end and the drain timeout has passed, waiting to try again after: {}; nothing is lost: the next "
+    "run resumes from the last checkpoint"
 )
 
 
@@ -94,8 +94,8 @@ def test_a_sink_that_waits_for_its_breaker_fails_when_the_time_is_up() -> None:
     policy = Policy.builder().circuit_breaker(**breaker).skip().build()
     data = flow(MemorySource(numbered(20)), MemorySink(fail_writes=[2])).on_error(policy)
     assert run(data.listen(Stop("on_breaker", 1)), drain_timeout=0.05).error == (
-        "pipeline 'trial', step sink, source partition '00000', position 8: the run was to end and the drain timeout has "
-        "passed, waiting for its circuit breaker; nothing is lost: the next run resumes from the last checkpoint"
+        "pipeline 'trial', step sink, source partition '00000', position 8: the run was to end and the drain timeout "
+        "has passed, waiting for its circuit breaker; nothing is lost: the next run resumes from the last checkpoint"
     )
 
 

@@ -241,13 +241,27 @@ def test_what_listeners_hear_adds_up(granularity: str, workers: int) -> None:
     names = [f"stages[{k}].{name}" for k, name in enumerate(("$match", "$set", "$set", "$set"))]
     ins = [recorder.total("on_stage", "size_in", step=name) for name in names]
     outs = [recorder.total("on_stage", "size_out", step=name) for name in names]
-    lost = 2 if granularity == "document" else 0
     assert ins == [100, 90, outs[1], outs[2]]
     assert outs[0] == 90
     assert outs[3] - recorder.total("on_dead_letter", step="sink") == delivered
     assert granularity == "batch" or (ins[1] - outs[1], ins[3] - outs[3]) == (3, 1)
     assert len(recorder.all("on_start")) == workers
-    assert lost in (0, 2)
+
+
+def test_listeners_hear_of_lag_checkpoints_and_state(tmp_path: Path) -> None:
+    stages = [{"$group": {"_id": "$n", "c": {"$count": {}}}}]
+    data = pipeline("trial").source(MemorySource([numbered(20), numbered(4)])).stages(stages).sink(MemorySink("out"))
+    recorder = run(data, store=tmp_path / "store", state_partitions=2).recorder
+    assert [facts["lag"] for facts in recorder.all("on_lag", "source")][-1] == 0
+    contexts = [c for (hook, _, _), c in zip(recorder.heard, recorder.contexts, strict=True) if hook == "on_checkpoint"]
+    assert {context.partition for context in contexts} == {"00000", "00001"}
+    last: dict[str, dict[str, Any]] = {}
+    for (hook, step, facts), context in zip(recorder.heard, recorder.contexts, strict=True):
+        if hook == "on_state":
+            assert step == "group"
+            last[context.partition] = facts
+    assert sum(facts["keys"] for facts in last.values()) == 20
+    assert all(facts["size"] > 0 for facts in last.values())
 
 
 def test_timed_batches_count_once(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,13 +2,7 @@
 
 from __future__ import annotations
 
-import json
-import random
-import signal
-import subprocess
-import sys
 import threading
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,8 +13,6 @@ from postgres import PASSWORD, PostgresServer
 from test_sql_sink import batch, make, positions, query
 
 from fluxion_flow.connect.contract import read_all
-
-KILLS = 12
 
 
 @pytest.mark.parametrize("at_once", [True, False])
@@ -201,28 +193,3 @@ def test_values_stand_in_no_error_of_a_whole_batch(url: str) -> None:
     assert not isinstance(caught.value, DatabaseUnavailable)
     assert "a-private-value" not in str(caught.value)
     writer.close()
-
-
-def test_kills_at_random_moments_lose_and_repeat_nothing(url: str, tmp_path: Path) -> None:
-    documents = [{"id": n, "name": f"name {n}"} for n in range(4000)]
-    path = tmp_path / "in.jsonl"
-    path.write_text("".join(json.dumps(document) + "\n" for document in documents))
-    command = [sys.executable, str(Path(__file__).with_name("write_file.py")), str(path), url, "20"]
-    rng = random.Random(7)
-    killed = 0
-    while True:
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        assert process.stdout is not None
-        assert process.stdout.readline() == "started\n", process.communicate()[1]
-        if killed < KILLS:
-            try:
-                process.wait(rng.uniform(0.0, 0.08))
-            except subprocess.TimeoutExpired:
-                process.send_signal(signal.SIGKILL)
-                killed += 1
-        _, errors = process.communicate()
-        if process.returncode != -signal.SIGKILL:
-            assert process.returncode == 0, errors
-            break
-    assert killed == KILLS
-    assert query(url, "SELECT id, name FROM copied ORDER BY id") == [(d["id"], d["name"]) for d in documents]

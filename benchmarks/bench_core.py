@@ -1,0 +1,110 @@
+"""Core beside plain Python, mongomock and mingo: two jobs over the same orders, by turns, in documents a second.
+
+    python benchmarks/bench_core.py --documents 100000 --rounds 7
+
+Outputs are compared before any time counts. The table is printed and written to benchmarks/results/core.json.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from jobs import JOBS, Job
+from orders import make_orders
+from other_engines import Mingo, Mongomock, Unavailable
+from rounds import Contender, alike, by_id, by_turns, medians
+
+from fluxion_flow import run_batch
+
+OURS = "fluxion"
+LOOP = "plain Python: "
+RESULTS = Path(__file__).parent / "results"
+
+
+def main() -> None:
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("--documents", type=int, default=100_000)
+    options.add_argument("--rounds", type=int, default=7)
+    options.add_argument("--without", nargs="*", default=[], choices=["mingo", "mongomock"])
+    options.add_argument("--write", type=Path, default=RESULTS / "core.json", help="where the results go")
+    given = options.parse_args()
+
+    orders = make_orders(given.documents)
+    left_out: dict[str, str] = dict.fromkeys(given.without, "left out by an option")
+    mingo = _engine("mingo", lambda: Mingo(orders, {job.name: job.stages for job in JOBS}), left_out)
+    mongomock = _engine("mongomock", lambda: Mongomock(orders), left_out)
+    versions = {engine: made.version for engine, made in (("mingo", mingo), ("mongomock", mongomock)) if made}
+    report: dict[str, Any] = {
+        "documents": given.documents,
+        "rounds": given.rounds,
+        "machine": {"python": platform.python_version(), "cpus": os.cpu_count(), "system": platform.platform()},
+        "engines": versions,
+        "left out": left_out,
+        "jobs": {},
+    }
+    for job in JOBS:
+        contenders = [
+            Contender(OURS, lambda job=job: run_batch(orders, job.stages)),
+            *(Contender(LOOP + name, lambda loop=loop: loop(orders)) for name, loop in job.loops.items()),
+        ]
+        if mingo:
+            contenders.append(
+                Contender("mingo", lambda job=job: mingo.result(job.name), lambda job=job: mingo.seconds(job.name))
+            )
+        if mongomock:
+            contenders.append(Contender("mongomock", lambda job=job: mongomock.result(job.stages)))
+        _compare(job, contenders)
+        report["jobs"][job.name] = _report(job, by_turns(contenders, given.rounds), given.documents)
+    if mingo:
+        mingo.close()
+    given.write.parent.mkdir(exist_ok=True)
+    given.write.write_text(json.dumps(report, indent=2) + "\n")
+    for name, reason in left_out.items():
+        print(f"{name}: {reason}")
+
+
+def _engine(name: str, make: Callable[[], Any], left_out: dict[str, str]) -> Any:
+    if name in left_out:
+        return None
+    try:
+        return make()
+    except Unavailable as reason:
+        left_out[name] = str(reason)
+        return None
+
+
+def _compare(job: Job, contenders: list[Contender]) -> None:
+    """Stop the measurement when contenders do not do the same."""
+    expected = by_id(contenders[0].run())
+    for contender in contenders[1:]:
+        if not alike(by_id(contender.run()), expected):
+            sys.exit(f"{job.name}: {contender.name} gives something else than {contenders[0].name}")
+
+
+def _report(job: Job, seconds: dict[str, list[float]], documents: int) -> dict[str, Any]:
+    """Print a job's table, and give it as data."""
+    middle = medians(seconds)
+    best = min((name for name in middle if name.startswith(LOOP)), key=middle.__getitem__)
+    print(f"\n{job.name}, {documents} documents, median of {len(seconds[OURS])} rounds")
+    rows = {}
+    for name, median in sorted(middle.items(), key=lambda row: row[1]):
+        ratios = sorted(theirs / ours for theirs, ours in zip(seconds[name], seconds[OURS], strict=True))
+        rows[name] = {
+            "documents a second": round(documents / median),
+            "seconds": [round(s, 5) for s in seconds[name]],
+            "fluxion is so many times as fast": round(ratios[len(ratios) // 2], 3),
+        }
+        mark = "  <- the best loop" if name == best else ""
+        print(f"  {name:28} {documents / median:12,.0f} documents/s   fluxion × {ratios[len(ratios) // 2]:.2f}{mark}")
+    return {"best loop": best, "contenders": rows}
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,67 @@
+"""Measuring by turns: every contender once a round, so that all of them meet the machine in the same states."""
+
+from __future__ import annotations
+
+import gc
+import math
+import statistics
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Contender:
+    """Something that does the job: ``run()`` gives the result; ``seconds()``, if given, runs it and times itself."""
+
+    name: str
+    run: Callable[[], Any]
+    seconds: Callable[[], float] | None = None
+
+
+def timed(run: Callable[[], Any]) -> float:
+    """Seconds of one call. What it returns lives until the clock has stopped."""
+    gc.collect()
+    started = time.perf_counter()
+    result = run()
+    passed = time.perf_counter() - started
+    del result
+    return passed
+
+
+def by_turns(contenders: Sequence[Contender], rounds: int) -> dict[str, list[float]]:
+    """Seconds of every contender in every round, A B C A B C …, after one round that does not count."""
+    found: dict[str, list[float]] = {c.name: [] for c in contenders}
+    gc.collect()
+    gc.freeze()
+    for number in range(rounds + 1):
+        for contender in contenders:
+            seconds = contender.seconds() if contender.seconds else timed(contender.run)
+            if number:
+                found[contender.name].append(seconds)
+    gc.unfreeze()
+    return found
+
+
+def medians(found: Mapping[str, Sequence[float]]) -> dict[str, float]:
+    """The median of every contender's seconds."""
+    return {name: statistics.median(seconds) for name, seconds in found.items()}
+
+
+def alike(a: Any, b: Any) -> bool:
+    """Whether two results are the same: numbers to a relative 1e-9, the order of fields ignored."""
+    if isinstance(a, bool) or isinstance(b, bool):
+        return a is b
+    if isinstance(a, (int, float)) and isinstance(b, (int, float)):
+        return a == b or math.isclose(a, b, rel_tol=1e-9)
+    if isinstance(a, dict) and isinstance(b, dict):
+        return a.keys() == b.keys() and all(alike(a[k], b[k]) for k in a)
+    if isinstance(a, list) and isinstance(b, list):
+        return len(a) == len(b) and all(map(alike, a, b))
+    return bool(a == b)
+
+
+def by_id(documents: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The documents in the order of their ``_id``: groups come in no particular order."""
+    return sorted(documents, key=lambda document: str(document["_id"]))
