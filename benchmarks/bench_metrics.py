@@ -2,7 +2,7 @@
 
 A file of orders goes through `$match`, `$set` and `$project` into a file. Every 20 batches a coin says whether the
 listener hears the next ones, so that both ways meet the machine in the same state; the ratio is that of the processor
-time with metrics / without. Beside it: the time spent in the listener itself, for all that is told about one batch.
+time with metrics / without. Beside it: the time in the listener itself, for all that is told about one batch.
 
     python benchmarks/bench_metrics.py --pairs 150
 """
@@ -27,6 +27,7 @@ from fluxion_flow.observe.listener import Listeners
 
 BATCH = 500
 WARM_UP = 10
+HOOKS_A_BATCH = 7  # fetched, lag, three stages, batch, delivered
 BLOCK = 20  # batches; a source reads up to four at a time
 
 
@@ -51,7 +52,8 @@ class Switch(Listeners):
     """Listeners that hear half of the blocks of batches, at random; ``blocks`` holds the seconds of each block."""
 
     blocks: ClassVar[dict[bool, list[float]]] = {True: [], False: []}
-    listening = 0.0
+    told: ClassVar[list[float]] = []
+    """Seconds in the listener, for every call of a hook in one batch of sixteen."""
 
     def __init__(self, listeners: Sequence[StreamingMetricsListener]) -> None:
         super().__init__(listeners)
@@ -68,16 +70,16 @@ class Switch(Listeners):
             self._batches += 1
             if self._batches % BLOCK == 1:
                 self._switch()
-        if self._on:
-            started = time.perf_counter()
+        if self._on and self._batches % 16 == 0 and self._batches > WARM_UP * BLOCK:
+            started = time.thread_time()
             super().tell(hook, context, **facts)
-            Switch.listening += time.perf_counter() - started
+            self.told.append(time.thread_time() - started)
+        elif self._on:
+            super().tell(hook, context, **facts)
 
     def _switch(self) -> None:
         if self._batches > WARM_UP * BLOCK:
             self.blocks[self._on].append(time.process_time() - self._since)
-        else:
-            Switch.listening = 0.0
         self._on = self._coin.random() < 0.5
         self._since = time.process_time()
 
@@ -109,9 +111,9 @@ def main() -> None:
         write_orders(Path(name) / "orders.jsonl", (2 * options.pairs + WARM_UP + 1) * BLOCK * BATCH)
         run(Path(name))
     with_metrics, without = Switch.blocks[True], Switch.blocks[False]
-    batches = len(with_metrics) * BLOCK
+    told = HOOKS_A_BATCH * sum(Switch.told) / len(Switch.told)
     print(f"flow without metrics: {sum(without) / len(without) / BLOCK * 1e6:.0f} µs a batch of {BATCH} documents")
-    print(f"in the listener: {Switch.listening / batches * 1e6:.1f} µs a batch of three stages")
+    print(f"in the listener: {told * 1e6:.1f} µs a batch")
     ratio = sum(with_metrics) / len(with_metrics) / (sum(without) / len(without))
     print(f"ratio with / without metrics, {len(without)} blocks of {BLOCK} batches each: {ratio:.3f}")
 

@@ -21,11 +21,11 @@ import time
 
 from fluxion_connectors.memory import MemorySource
 from fluxion_flow import pipeline, secret
-from fluxion_flow.connect.spi import SinkWriter, StreamingSink
+from fluxion_flow.connect.spi import Batch, SinkWriter, StreamingSink
 
 
-class Slow(MemorySource):
-    """Numbers in four partitions; every read takes its time, and says how far it is."""
+class Held(MemorySource):
+    """Numbers in four partitions; each stops after ten for as long as there is a file `hold`."""
 
     def __init__(self):
         super().__init__([[{{"_id": part * 100 + n, "n": n}} for n in range(50)] for part in range(4)])
@@ -34,11 +34,12 @@ class Slow(MemorySource):
         reader = super().open(partition, cursor)
         read = reader.read
 
-        def slow(max_documents):
-            time.sleep(float(os.environ.get("PAUSE", "0")))
+        def held(max_documents):
+            if reader.cursor["index"] >= 10 and os.path.exists("hold"):
+                return Batch([], partition, reader.cursor["index"])
             return read(max_documents)
 
-        reader.read = slow
+        reader.read = held
         return reader
 
 
@@ -51,10 +52,10 @@ print("compiled", flush=True)
 COUNTING = """
 built = (
     pipeline("counting")
-    .source(Slow())
+    .source(Held())
     .stages([{"$match": {"n": {"$ne": 7}}}])
     .sink("files", path="out-{part}.jsonl")
-    .config(batch_size=1, drain_timeout=float(os.environ.get("DRAIN", "30")))
+    .config(batch_size=1)
 )
 """
 
@@ -95,16 +96,27 @@ class Flow:
         return process.returncode, errors
 
     def delivered(self) -> list[dict[str, Any]]:
-        found = [json.loads(line) for path in self.folder.glob("out*.jsonl") for line in path.open()]
+        texts = [path.read_text() for path in self.folder.glob("out*.jsonl")]
+        found = [json.loads(line) for text in texts for line in text.splitlines(keepends=True) if line.endswith("\n")]
         return sorted(found, key=lambda document: document["_id"])
 
-    def wait_for(self, documents: int) -> None:
-        """Wait until so many documents are in the output."""
-        while sum(path.read_bytes().count(b"\n") for path in self.folder.glob("out*.jsonl")) < documents:
+    def hold(self) -> None:
+        """Have runs stop in the middle, still running."""
+        (self.folder / "hold").touch()
+
+    def go_on(self) -> None:
+        """Let runs go on to their end."""
+        (self.folder / "hold").unlink()
+
+    def wait_for_half(self) -> None:
+        """Wait until a run that is held has delivered what it may."""
+        while len(self.delivered()) < len(HALF):
             time.sleep(0.01)
 
 
 EXPECTED = [part * 100 + n for part in range(4) for n in range(50) if n != 7]
+HALF = [place for place in EXPECTED if place % 100 < 10]
+"""What a run delivers before it stops, where it is held."""
 
 
 def ended(*processes: subprocess.Popen[str], by: signal.Signals = signal.SIGTERM) -> list[tuple[int, str]]:

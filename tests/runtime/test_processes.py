@@ -6,22 +6,21 @@ import signal
 from pathlib import Path
 
 import pytest
-from flow_processes import COUNTING, EXPECTED, Flow, ended, free_ports
+from flow_processes import COUNTING, EXPECTED, HALF, Flow, ended, free_ports
 from trial import ids
 
 from fluxion_flow.runtime.drain import EXIT_DRAIN_TIMEOUT
-
-SLOW = {"PAUSE": "0.01"}
 
 
 @pytest.mark.parametrize(("by", "first", "second"), [(signal.SIGTERM, 1, 2), (signal.SIGINT, 2, 1)])
 def test_a_signal_drains_and_the_next_run_goes_on(tmp_path: Path, by: signal.Signals, first: int, second: int) -> None:
     flow = Flow(tmp_path)
-    process = flow.start("-w", str(first), **SLOW)
-    flow.wait_for(20)
+    flow.hold()
+    process = flow.start("-w", str(first))
+    flow.wait_for_half()
     assert ended(process, by=by) == [(0, "")]
-    drained = ids(flow.delivered())
-    assert 20 <= len(drained) < len(EXPECTED)
+    assert ids(flow.delivered()) == HALF
+    flow.go_on()
     assert flow.run("-w", str(second)) == (0, "")
     assert ids(flow.delivered()) == EXPECTED
 
@@ -29,24 +28,28 @@ def test_a_signal_drains_and_the_next_run_goes_on(tmp_path: Path, by: signal.Sig
 def test_two_processes_drain_together(tmp_path: Path) -> None:
     flow = Flow(tmp_path)
     addresses = ";".join(f"127.0.0.1:{port}" for port in free_ports(2))
-    both = [flow.start("-i", str(i), "-a", addresses, **SLOW) for i in range(2)]
-    flow.wait_for(20)
+    flow.hold()
+    both = [flow.start("-i", str(i), "-a", addresses) for i in range(2)]
+    flow.wait_for_half()
     assert ended(*both) == [(0, ""), (0, "")]
-    assert 20 <= len(flow.delivered()) < len(EXPECTED)
+    assert ids(flow.delivered()) == HALF
+    flow.go_on()
     assert flow.run() == (0, "")
     assert ids(flow.delivered()) == EXPECTED
 
 
 def test_a_second_run_on_a_store_is_refused_and_the_first_goes_on(tmp_path: Path) -> None:
     flow = Flow(tmp_path)
-    process = flow.start(**SLOW)
-    flow.wait_for(5)
+    flow.hold()
+    process = flow.start()
+    flow.wait_for_half()
     code, errors = flow.run()
     assert code == 1
     assert errors == (
         f"checkpoint store 'store' is in use by another run (process id {process.pid}); "
         "wait until it has ended, or give this run a store of its own\n"
     )
+    flow.go_on()
     assert process.communicate() == ("", "")
     assert process.returncode == 0
     assert ids(flow.delivered()) == EXPECTED
@@ -54,9 +57,11 @@ def test_a_second_run_on_a_store_is_refused_and_the_first_goes_on(tmp_path: Path
 
 def test_the_store_of_a_killed_run_is_free_again(tmp_path: Path) -> None:
     flow = Flow(tmp_path)
-    process = flow.start("-w", "2", **SLOW)
-    flow.wait_for(20)
+    flow.hold()
+    process = flow.start("-w", "2")
+    flow.wait_for_half()
     assert ended(process, by=signal.SIGKILL) == [(-9, "")]
+    flow.go_on()
     assert flow.run("-w", "2") == (0, "")
     assert ids(flow.delivered()) == EXPECTED
 
@@ -93,7 +98,7 @@ class StuckWriter(SinkWriter):
 
 built = (
     pipeline("stuck")
-    .source(Slow())
+    .source(Held())
     .sink(Stuck(), on_error={"retry": {"max_attempts": "unlimited", "backoff": "1h", "max_backoff": "1h"}})
     .config(drain_timeout=0.3)
 )
@@ -113,7 +118,7 @@ def test_a_drain_that_waits_for_a_retry_ends_when_its_time_is_up(tmp_path: Path,
     assert line.startswith("pipeline 'stuck', step sink, source partition '0000")
     assert line.endswith(
         ", position 0: the run was to end and the drain timeout has passed, waiting to try again after: "
-        f"ConnectionError: no answer to *** (raised in {tmp_path}/flow.py, line 38, in write); "
+        f"ConnectionError: no answer to *** (raised in {tmp_path}/flow.py, line 39, in write); "
         "nothing is lost: the next run resumes from the last checkpoint"
     )
     assert flow.run("-w", workers, TOKEN="s3cr3t") == (0, "")
@@ -145,7 +150,7 @@ def price(value):
 
 built = (
     pipeline("failing")
-    .source(Slow())
+    .source(Held())
     .stages([{"$set": {"price": {"$function": {"body": price, "args": ["$n"], "lang": "python"}}}}])
     .sink("files", path="out.jsonl")
 )
@@ -162,7 +167,7 @@ def test_a_failing_run_says_what_and_where_once_and_no_secret(tmp_path: Path, wo
     assert line.startswith("pipeline 'failing', step stages[0].$set, source partition '0000")
     assert line.endswith(
         "', position 3: stages[0].$set.price.$function: ValueError: cannot price with *** "
-        f"(raised in {tmp_path}/flow.py, line 31, in price)"
+        f"(raised in {tmp_path}/flow.py, line 32, in price)"
     )
     assert "Traceback" not in errors
 

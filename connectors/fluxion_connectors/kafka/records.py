@@ -176,10 +176,10 @@ def ticks(messages: list[Record], now: int | None) -> tuple[int, int]:
     """
     if now is None:
         now = max(messages[0].timestamp()[1], 0)
-    times = [time for _, time in map(_timestamp, messages)]
-    if max(times) < now + TICK and min(times) > now - BACK:
+    stamps = list(map(_timestamp, messages))
+    if max(stamps)[1] < now + TICK and min(stamps)[1] > now - BACK:
         return len(messages), now
-    for index, time in enumerate(times):
+    for index, (_, time) in enumerate(stamps):
         if time >= now + TICK or 0 < time <= now - BACK:
             if index:
                 return index, now

@@ -16,7 +16,6 @@ from servers.kafka import RealKafka, new_topic, produce, records, why_no_real_br
 
 from fluxion_flow.connect.spi import Batch, DeliveryError
 
-
 thorough = pytest.mark.skipif(
     os.environ.get("CI") != "true" and os.environ.get("FAULTS") != "1",
     reason="restarts a broker, which takes long: set FAULTS=1 (CI=true does it too)",

@@ -14,13 +14,14 @@ from fluxion_connectors.sql import SqlError, SqlSink, SqlSource
 from fluxion_connectors.sql.database import parse_url
 from test_sql_sink import COLUMNS, batch, query
 
-from fluxion_flow.connect.contract import ReplayableSourceContract, read_all
+from fluxion_flow.connect.contract import DOCUMENTS, ReplayableSourceContract, read_all
 from fluxion_flow.connect.spi import Document
 
 UTC = dt.timezone.utc
 
 
 class TestSqlSource(ReplayableSourceContract):
+    documents = DOCUMENTS[:9]  # opening a reader asks a database for the table's columns, which takes long
     options: dict[str, Any] = {"page_size": 2}
 
     @pytest.fixture(autouse=True)
@@ -43,8 +44,8 @@ class TestSqlSourceByRow(TestSqlSource):
     options = {"page_size": 1, "cursor_columns": ["paid"]}
 
     def make_source(self, documents: Sequence[Document]) -> SqlSource:
-        self.documents = sorted(documents[:9], key=lambda document: (document["paid"], document["n"]))
-        return super().make_source(documents[:9])
+        self.documents = sorted(documents, key=lambda document: (document["paid"], document["n"]))
+        return super().make_source(documents)
 
 
 def read(source: SqlSource, cursor: Any = None, size: int = 2) -> list[Document]:
