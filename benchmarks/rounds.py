@@ -13,9 +13,13 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Contender:
-    """Something that does the job: ``run()`` gives the result; ``seconds()``, if given, runs it and times itself."""
+    """Something that does the job: ``run()`` gives the result; ``seconds()``, if given, runs it and times itself.
+
+    ``documents``: how many the job has here; a slow contender may get fewer.
+    """
 
     name: str
+    documents: int
     run: Callable[[], Any]
     seconds: Callable[[], float] | None = None
 
@@ -31,7 +35,7 @@ def timed(run: Callable[[], Any]) -> float:
 
 
 def by_turns(contenders: Sequence[Contender], rounds: int) -> dict[str, list[float]]:
-    """Seconds of every contender in every round, A B C A B C …, after one round that does not count."""
+    """Seconds a document of every contender in every round, A B C A B C …, after one round that does not count."""
     found: dict[str, list[float]] = {c.name: [] for c in contenders}
     gc.collect()
     gc.freeze()
@@ -39,7 +43,7 @@ def by_turns(contenders: Sequence[Contender], rounds: int) -> dict[str, list[flo
         for contender in contenders:
             seconds = contender.seconds() if contender.seconds else timed(contender.run)
             if number:
-                found[contender.name].append(seconds)
+                found[contender.name].append(seconds / contender.documents)
     gc.unfreeze()
     return found
 
@@ -47,6 +51,11 @@ def by_turns(contenders: Sequence[Contender], rounds: int) -> dict[str, list[flo
 def medians(found: Mapping[str, Sequence[float]]) -> dict[str, float]:
     """The median of every contender's seconds."""
     return {name: statistics.median(seconds) for name, seconds in found.items()}
+
+
+def median_ratio(theirs: Sequence[float], ours: Sequence[float]) -> float:
+    """The median, over the rounds, of how many times as fast we are: both met the same machine in a round."""
+    return statistics.median(them / us for them, us in zip(theirs, ours, strict=True))
 
 
 def alike(a: Any, b: Any) -> bool:

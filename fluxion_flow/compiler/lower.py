@@ -9,8 +9,7 @@ from bytewax.dataflow import Dataflow, Stream
 from bytewax.outputs import DynamicSink, Sink, StatelessSinkPartition
 
 from ..connect import registry
-from ..connect.encoding import to_extended
-from ..connect.spi import Batch, StreamingSink, StreamingSource
+from ..connect.spi import StreamingSink, StreamingSource
 from ..core.program import Program
 from ..errors import Where
 from ..observe.listener import Listeners
@@ -22,6 +21,7 @@ from ..runtime.deliver import DeliverStep, RouteStep
 from ..runtime.drain import Drain
 from ..runtime.entry import enter, tune_garbage_collector
 from ..runtime.foreign import foreign_input
+from ..runtime.foreign_sink import foreign_sink
 from ..runtime.items import Letters
 from ..runtime.keyed import GatherStep, GroupStep, route_to_gather
 from ..runtime.manifest import Manifest
@@ -91,15 +91,15 @@ class _Lowering:
             else:
                 gathered = op.flat_map_batch(f"{step.id}_route", stream, route_to_gather)
                 stream = op.stateful_batch(step.id, gathered, GatherStep(self._run, step.id, step.stages))
-        ends = [end for sink in self._plan.sinks if (end := self._sink(sink, stream)) is not None]
-        ends += self._dead_letters()
+        ends = [*(self._sink(sink, stream) for sink in self._plan.sinks), *self._dead_letters()]
         merged = ends[0] if len(ends) == 1 else op.merge("ends", *ends) if ends else stream
         op.output("delivered", merged, _End(self._run))
         return self._flow
 
     def _source(self) -> Any:
         plan = self._plan
-        manifest = Manifest(plan.definition.name, plan.source_type, plan.fingerprints)
+        sinks = {sink.name: sink.connector for sink in plan.sinks}
+        manifest = Manifest(plan.definition.name, plan.source_type, plan.fingerprints, sinks)
         if isinstance(plan.source, StreamingSource):
             return SourceInput(self._run, plan.source, plan.source_policy, manifest)
         return foreign_input(self._run, plan.source, plan.source_policy, manifest)
@@ -123,15 +123,13 @@ class _Lowering:
     def _when(self, name: str, when: Program | None) -> StageStep | None:
         return None if when is None else StageStep(self._run, when, (f"{name}.when",), (STRICT,))
 
-    def _sink(self, plan: SinkPlan, stream: Stream[Any]) -> Stream[Any] | None:
+    def _sink(self, plan: SinkPlan, stream: Stream[Any]) -> Stream[Any]:
         name = "sink" if len(self._plan.sinks) == 1 else f"sinks.{plan.name}"
         step_id = f"sink_{plan.name}"
         when = self._when(name, plan.when)
-        if isinstance(plan.sink, Sink):
-            op.output(step_id, op.flat_map_batch(f"{step_id}_documents", stream, _Documents(when)), plan.sink)
-            return None
-        routed = op.flat_map_batch(f"{step_id}_route", stream, RouteStep(self._run, plan.sink, when))
-        deliver = DeliverStep(self._run, name, plan.connector, plan.sink, plan.policy)
+        sink = foreign_sink(self._run, step_id, plan.sink) if isinstance(plan.sink, Sink) else plan.sink
+        routed = op.flat_map_batch(f"{step_id}_route", stream, RouteStep(self._run, sink, when))
+        deliver = DeliverStep(self._run, name, plan.connector, sink, plan.policy)
         delivered = op.stateful_batch(step_id, routed, deliver)
         return self._letters_apart(step_id, op.map(f"{step_id}_out", delivered, _value), plan.policy)
 
@@ -141,13 +139,14 @@ class _Lowering:
         letters = self._dead[0] if len(self._dead) == 1 else op.merge("dead_letters", *self._dead)
         ends: list[Stream[Any]] = []
         for number, spec in enumerate(self._run.letter_sinks):
-            step_id = "dead_letters_sink" if number == 0 else f"dead_letters_sink_{number + 1}"
-            if isinstance(spec, Sink):
-                op.output(step_id, op.flat_map_batch(f"{step_id}_documents", letters, _LetterDocuments(number)), spec)
-                continue
+            step_id = self._run.letter_step(number)
             where = Where.at("on_error", "dead_letter")
-            sink: StreamingSink = registry.open_sink(
-                spec, where, connections=self._plan.definition.connections, also_known=("name",)
+            sink: StreamingSink = (
+                foreign_sink(self._run, step_id, spec)
+                if isinstance(spec, Sink)
+                else registry.open_sink(
+                    spec, where, connections=self._plan.definition.connections, also_known=("name",)
+                )
             )
             routed = op.flat_map_batch(f"{step_id}_route", letters, RouteStep(self._run, sink, letters=number))
             connector = spec.get("type", "") if isinstance(spec, dict) else type(sink).__name__
@@ -162,32 +161,6 @@ def _is_letters(item: Any) -> bool:
 
 def _value(pair: tuple[str, Any]) -> Any:
     return pair[1]
-
-
-class _Documents:
-    """Batches as single documents, for a Bytewax sink."""
-
-    def __init__(self, when: StageStep | None) -> None:
-        self._when = when
-
-    def __call__(self, items: list[Any]) -> list[Any]:
-        out: list[Any] = []
-        for item in self._when(items) if self._when is not None else items:
-            if item.__class__ is tuple:
-                item = item[1]
-            if item.__class__ is Batch:
-                out += item.documents
-        return out
-
-
-class _LetterDocuments:
-    """The dead letters for one Bytewax sink."""
-
-    def __init__(self, number: int) -> None:
-        self._number = number
-
-    def __call__(self, items: list[Any]) -> list[Any]:
-        return [to_extended(d) for item in items if item.sink == self._number for d in item.documents]
 
 
 class _End(DynamicSink[Any]):

@@ -72,6 +72,10 @@ class StageMethods(ABC):
         """One document for every value of ``_id``, with accumulators over those that have it. MongoDB: $group."""
         return self.stage("$group", spec, name=name, on_error=on_error)
 
+    def inverse_match(self: B, spec: Any, *, name: str | None = None, on_error: Any = None) -> B:
+        """Pass on the documents whose own query matches a given document. DocumentDB: $inverseMatch."""
+        return self.stage("$inverseMatch", spec, name=name, on_error=on_error)
+
     def limit(self: B, spec: Any, *, name: str | None = None, on_error: Any = None) -> B:
         """The first ``spec`` documents, in source order. MongoDB: $limit."""
         return self.stage("$limit", spec, name=name, on_error=on_error)

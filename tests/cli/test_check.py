@@ -39,7 +39,7 @@ bad.yaml: 4 problems
   source.path: required by connector 'files'
   stages[1].$set.unit.$divide: takes 2 arguments, got 1
   stages[2].$group.total: unknown accumulator '$sumx'; did you mean '$sum'?
-  sink.type: unknown connector 'nowhere'; installed: files, memory, stdio
+  sink.type: unknown connector 'nowhere'; installed: eventhubs, files, http, kafka, memory, sql, stdio
 copy.yaml: ok
   guarantee  exactly once, with a checkpoint store (-r): the sink takes back what it wrote after the checkpoint
   stages     stages[0].$set  per document

@@ -136,16 +136,11 @@ def broker(monkeypatch):
 
 
 def test_every_connector_is_listed(fluxion, broker):
-    assert (
-        fluxion("connectors").stdout
-        == """\
-type    kinds         what it is
-broker  source        A broker
-files   source, sink  JSON Lines files
-memory  source, sink  Documents in memory, for tests
-stdio   source, sink  Standard input and output
-"""
-    )
+    rows = fluxion("connectors").stdout.splitlines()
+    assert rows[0] == "type       kinds         what it is"
+    assert [row.split()[0] for row in rows[1:]] == sorted(registry.connector_types())
+    assert "broker     source        A broker" in rows
+    assert "files      source, sink  JSON Lines files" in rows
 
 
 def test_the_page_of_a_connector(fluxion, broker):
@@ -188,9 +183,8 @@ def test_a_connector_that_cannot_be_imported_is_listed_with_the_reason(fluxion, 
 
     monkeypatch.setattr(registry, "_load", load)
     monkeypatch.setattr(registry, "_loaded", {})
-    assert fluxion("connectors").stdout.splitlines()[1] == (
-        "files                 unavailable: connector 'files' needs the package 'x'; pip install 'x'"
-    ).replace("                 ", "          ")
+    rows = [row.split(maxsplit=1) for row in fluxion("connectors").stdout.splitlines()]
+    assert ["files", "unavailable: connector 'files' needs the package 'x'; pip install 'x'"] in rows
 
 
 def test_an_unknown_connector(fluxion):

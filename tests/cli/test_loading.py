@@ -104,7 +104,7 @@ def test_every_problem_of_a_module_s_definition_is_reported(write):
     assert problem("bad") == (
         "source.path: required by connector 'files'\n"
         "stages[0].$set.a.$divide: takes 2 arguments, got 1\n"
-        "sink.type: unknown connector 'nowhere'; installed: files, memory, stdio"
+        "sink.type: unknown connector 'nowhere'; installed: eventhubs, files, http, kafka, memory, sql, stdio"
     )
 
 
