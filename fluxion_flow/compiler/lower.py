@@ -66,6 +66,7 @@ class _Lowering:
             drain=Drain(config.drain_timeout),
         )
         if plan.transactional and isinstance(plan.sinks[0].sink, StreamingSink):
+            plan.sinks[0].sink.owner = f"{definition.name}.{plan.sinks[0].name}"
             self._run.committed = Committed(plan.sinks[0].sink)
         for policy in self._policies():
             if policy.action == "dead_letter":

@@ -116,7 +116,11 @@ class SinkWriter(ABC):
 
     @abstractmethod
     def flush(self) -> None:
-        """Return when everything accepted is durable. Raises like :meth:`write`."""
+        """Return when everything accepted is durable. A flush that failed may be repeated.
+
+        Raises :class:`DeliveryError` where only some documents failed: the others are durable then, and its indexes
+        count the documents accepted since the last flush. Any other exception leaves everything in doubt.
+        """
 
     @property
     def cursor(self) -> Cursor:
@@ -143,6 +147,9 @@ class StreamingSink(ABC):
     """Whether a write stores :attr:`Batch.cursor` with its documents in one atomic step, to be read back by
     :meth:`committed_cursors`: a stateless pipeline then delivers exactly once, because what the sink holds is not
     delivered again. A batch of which a document was refused is stored without its cursor."""
+
+    owner: str = ""
+    """Set by the runtime: the pipeline and the sink's name in it, under which a transactional sink keeps positions."""
 
     def committed_cursors(self) -> Mapping[str, Cursor]:
         """For a transactional sink: by source partition, the cursor stored with the last documents it committed."""

@@ -152,6 +152,7 @@ class PolicyRunner:
             retry is None
             or (retry.max_attempts is not None and attempt >= retry.max_attempts)
             or all_match(error, retry.ignore)
+            or _says_final(error)
             or (retry.retry_on and not any_matches(error, retry.retry_on))
         ):
             return self.final_decision
@@ -301,6 +302,12 @@ class PolicyRunner:
 
 def _times(attempts: int) -> str:
     return "1 attempt" if attempts == 1 else f"{attempts} attempts"
+
+
+def _says_final(error: BaseException) -> bool:
+    """Whether the error's ``retryable`` says that trying again is of no use, and no part of it disagrees."""
+    said = [said for each in every_error(error) if (said := getattr(each, "retryable", None)) is not None]
+    return bool(said) and not any(said)
 
 
 def _retry_after(error: BaseException) -> float:

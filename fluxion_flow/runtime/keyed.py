@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from bytewax.operators import StatefulBatchLogic
@@ -10,6 +11,7 @@ from bytewax.operators import StatefulBatchLogic
 from ..connect.spi import Batch, Document
 from ..core.environment import Environment
 from ..core.stages.shapes import Keyed, Whole
+from .failure import RunFailed
 from .items import Completed, Completion, Ordered, Partial, to_part
 from .run import DERIVED, Run
 from .snapshots import pack, unpack
@@ -152,7 +154,10 @@ class GatherLogic(StatefulBatchLogic[Any, Any, Any]):
         documents = [d for _, chunk in self._chunks for d in chunk]
         env = Environment(partition="0", timestamp=self._timestamp, seed=self._step.run.seed)
         for stage in self._step.stages:
-            documents = stage.run(documents, env)
+            try:
+                documents = stage.run(documents, env)
+            except Exception as error:  # noqa: BLE001 - a stage that needs everything has nothing to leave out
+                raise RunFailed(self._step.run.pipeline, str(stage.where), error) from None
         size = self._step.run.batch_size
         for start in range(0, len(documents), size):
             chunk = documents[start : start + size]
@@ -168,5 +173,7 @@ def route_to_gather(items: list[Any]) -> list[Any]:
     for item in items:
         if item.__class__ is tuple:
             item = item[1]
+        if item.__class__ is Batch and item.positions:
+            item = replace(item, positions=())  # the order of batches is enough, and positions may be costly to find
         out.append(to_part("0", item) if item.__class__ in (Batch, Completed, Ordered) else item)
     return out

@@ -353,3 +353,17 @@ def test_pause_ends_at_once_and_for_good() -> None:
     assert pause.sleep(600) is True
     assert pause.sleep(600) is True
     timer.join()
+
+
+def test_an_error_that_says_it_is_not_retryable_is_not_retried() -> None:
+    class Refused(Exception):
+        retryable = False
+
+    class Unavailable(Exception):
+        retryable = True
+
+    runner = PolicyRunner(StreamingErrorPolicy.retry(5), step="sink")
+    assert runner.decide(Refused(), 1).kind == "abort"
+    assert runner.decide(Unavailable(), 1).kind == "retry"
+    assert runner.decide(DeliveryError({0: Refused(), 1: Unavailable()}), 1).kind == "retry"
+    assert runner.decide(DeliveryError({0: Refused()}), 1).kind == "abort"

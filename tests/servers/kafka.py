@@ -96,6 +96,14 @@ class MockKafka:
         del self._client
 
 
+_GUARD = """
+cat >/dev/null
+for file in "$0"/*.pid; do [ -f "$file" ] && kill -9 "$(cat "$file")" 2>/dev/null; done
+rm -rf "$0"
+"""
+"""Waits until its input ends, also because a test run was killed; then no broker stays behind, and no directory."""
+
+
 class RealKafka:
     """Apache Kafka in KRaft mode: ``brokers`` processes, each a broker and a controller, in a directory of their own.
 
@@ -111,6 +119,9 @@ class RealKafka:
     def __enter__(self) -> RealKafka:
         self._jars = jars()
         self._directory = Path(tempfile.mkdtemp(prefix="kafka-"))
+        self._guard = subprocess.Popen(
+            ["sh", "-c", _GUARD, str(self._directory)], stdin=subprocess.PIPE, start_new_session=True
+        )
         ports = free_ports(3 * self.count)
         self._ports = [ports[3 * n : 3 * n + 3] for n in range(self.count)]
         self.bootstrap = ",".join(f"127.0.0.1:{plain}" for plain, _, _ in self._ports)
@@ -131,7 +142,7 @@ class RealKafka:
     def __exit__(self, *_: object) -> None:
         for number in list(self._processes):
             self.stop(number, signal.SIGKILL)
-        shutil.rmtree(self._directory, ignore_errors=True)
+        self._guard.communicate()
 
     def start(self, number: int = 0, *, wait: bool = True) -> None:
         """Start a broker that does not run; with ``wait``, return when it serves."""
@@ -142,6 +153,7 @@ class RealKafka:
                 stderr=subprocess.STDOUT,
                 cwd=self._directory,
             )
+        (self._directory / f"{number}.pid").write_text(str(self._processes[number].pid))
         if wait:
             self.wait()
 
@@ -154,6 +166,7 @@ class RealKafka:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+        (self._directory / f"{number}.pid").unlink()
 
     def wait(self) -> None:
         """Return when every started broker is in the metadata."""

@@ -131,7 +131,7 @@ connector = Connector(
         Option(
             "position_name",
             "string",
-            "Name of the positions in fluxion_cursors, the table's own if left out; one for each pipeline.",
+            "Name of the positions in fluxion_cursors; the pipeline's, the sink's and the table's name if left out.",
             None,
         ),
     ),

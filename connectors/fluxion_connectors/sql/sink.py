@@ -36,8 +36,8 @@ class SqlSink(StreamingSink):
 
     ``mode`` is ``insert`` or ``upsert``, which takes ``keys``: columns that the table holds unique. ``columns`` maps
     columns to field paths. ``extra_fields`` is ``refuse`` or ``ignore``. ``create_table`` maps columns to types.
-    ``position_name`` is the name under which ``fluxion_cursors`` keeps the source's positions, the table's own when it
-    is ``None``: pipelines that write to the same table need different ones.
+    ``position_name`` is the name under which ``fluxion_cursors`` keeps the source's positions; ``None`` makes it of the
+    pipeline's, the sink's and the table's name.
 
     Raises :class:`SqlError` when the URL's driver is missing.
     """
@@ -70,9 +70,14 @@ class SqlSink(StreamingSink):
         self.ignore_fields = extra_fields == "ignore"
         self.delete_when = delete_when
         self.create_table = create_table
-        self.position_name = position_name or (f"{db_schema}.{table}" if db_schema else table)
+        self._position_name = position_name
         self.transactional = transactional
         self.keyed = mode == "upsert"
+
+    @property
+    def position_name(self) -> str:
+        """The name that the source's positions are kept under."""
+        return self._position_name or ".".join(filter(None, (self.owner, self.schema, self.table)))
 
     def __repr__(self) -> str:
         return f"SqlSink({shown(self._url)!r}, table={self.table!r})"

@@ -24,13 +24,16 @@ def assign(e: Emitter, changes: list[tuple[tuple[str, ...], Atom]]) -> None:
     """Lay values over the current document at their paths, in order."""
     fields: dict[str, Atom] = {}
     for top, group in groupby(changes, key=lambda change: change[0][0]):
-        before = fields[top] if top in fields else e.field(e.doc, top)
-        fields[top] = _laid(e, before, [(path[1:], atom) for path, atom in group])
+        below = [(path[1:], atom) for path, atom in group]
+        if not below[0][0]:
+            fields[top] = below[0][1]
+        else:
+            fields[top] = _laid(e, fields[top] if top in fields else e.field(e.doc, top), below)
     e.set_document(e.doc.replaced(**fields))
 
 
 def _laid(e: Emitter, before: Atom, changes: list[tuple[tuple[str, ...], Atom]]) -> Atom:
-    """A field's new value: another one, or the same with changes laid over it at paths below."""
+    """A field's new value: changes laid over the one before, at paths below it."""
     if len(changes) > 1 and all(len(path) == 1 and not atom.may_be(kinds.ABSENT) for path, atom in changes):
         laid = ", ".join(f"{path[0]!r}: {atom.code}" for path, atom in changes)
         if before.is_only(kinds.ABSENT):
@@ -39,9 +42,6 @@ def _laid(e: Emitter, before: Atom, changes: list[tuple[tuple[str, ...], Atom]])
         code = f"{{**{before.code}, {laid}}} if {before.code}.__class__ is dict else {slow}"
         return e.assign(code, kinds.OBJECT | kinds.ARRAY)
     for path, atom in changes:
-        if not path:
-            before = atom
-            continue
         rest = e.const(path).code
         slow = e.bind(set_path, "set_path")
         if before.is_only(kinds.ABSENT):
