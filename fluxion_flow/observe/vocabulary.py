@@ -95,7 +95,7 @@ METRICS = (
         ("step", "direction"),
         "on_batch",
         "Documents of a batch, into (`in`) and out of (`out`) a run of stages. "
-        "In front of a keyed stage, `out` counts the groups of the batch.",
+        "In front of a keyed stage, `out` counts groups, and batches that were read together are one.",
         DOCUMENTS,
     ),
     Metric(
@@ -105,7 +105,7 @@ METRICS = (
         "documents",
         ("stage", "direction"),
         "on_stage",
-        "Documents into (`in`) and out of (`out`) a stage.",
+        "Documents into (`in`) and out of (`out`) a stage. Nothing leaves a keyed stage here: its state sends later.",
     ),
     Metric(
         "stream.stage.seconds",
