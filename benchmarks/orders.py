@@ -18,7 +18,11 @@ def make_orders(count: int, seed: int = 7) -> list[dict[str, Any]]:
 
 def _order(number: int, chance: random.Random) -> dict[str, Any]:
     items = [
-        {"sku": f"sku-{chance.randrange(500):04d}", "qty": chance.randint(1, 5), "price": chance.randint(100, 9999) / 100}
+        {
+            "sku": f"sku-{chance.randrange(500):04d}",
+            "qty": chance.randint(1, 5),
+            "price": chance.randint(100, 9999) / 100,
+        }
         for _ in range(chance.randint(1, 4))
     ]
     return {

@@ -33,12 +33,12 @@ def test_exceptions_are_sorted():
 @pytest.mark.parametrize(
     ("file", "percent"), [("documentdb.jsonl", 97.5), ("mingo.jsonl", 99.0), ("fluxion_docs.jsonl", 100.0)]
 )
-def test_cases_pass(result, file, percent):
-    """With the exceptions counted as failures: in documentdb.jsonl they are the hash and the pi of that engine alone."""
+def test_exceptions_are_few(result, file, percent):
     assert result.share(file) >= percent
 
 
-def test_ints_and_doubles_are_told_apart(score, result):
+def test_ints_and_doubles_are_told_apart(result, score):
+    """Of the cases whose values are right, nearly all have the right kinds of numbers too."""
     typed = score("--types")
-    lost = {file: result.share(file) - typed.share(file) for file in typed.counts}
-    assert {file: share for file, share in lost.items() if share > 0.1} == {}
+    shares = {file: typed.counts[file][0] / result.counts[file][0] for file in typed.counts}
+    assert {file: share for file, share in shares.items() if share < 0.98} == {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,8 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "integration"))
 
 from processes import STATELESS, Job, counted
 
-KILLS = 10
+KILLS = int(os.environ.get("KILLS", "4"))
+"""``KILLS=30`` for a thorough run."""
 COLUMNS = {"_id": "integer", "c": "string", "q": "integer", "p": "number", "t": "number"}
 
 
