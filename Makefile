@@ -1,7 +1,7 @@
 # make demo    run the orders quickstart into ./out and say what came of it
 # make test    run the tests; PYTEST_ARGS="-k group" narrows them
 # make lint    ruff (lint and format), mypy --strict, the import floors
-# make bench   run the benchmarks
+# make bench   run the benchmarks; make bench-core runs Core's beside plain Python, mongomock and mingo
 # make docs    write the reference pages, and check every example in the README and the docs by running it
 # make clean   remove what runs and tools have left (.venv stays)
 #
@@ -13,7 +13,7 @@ ORDERS_OUT ?= out
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
 
-.PHONY: demo test lint bench docs clean env
+.PHONY: demo test lint bench bench-core docs clean env
 
 demo: env
 	@rm -f "$(ORDERS_OUT)/customers.jsonl" "$(ORDERS_OUT)/dead-letters.jsonl"
@@ -31,6 +31,9 @@ lint: env
 
 bench: env
 	@set -e; for file in benchmarks/bench_*.py; do echo "== $$file"; $(BIN)/python "$$file" $(BENCH_ARGS); done
+
+bench-core: env
+	$(BIN)/python benchmarks/bench_core.py $(BENCH_ARGS)
 
 docs: env
 	$(BIN)/python scripts/make_reference.py
