@@ -278,7 +278,7 @@ class Emitter:
         if base in self.variables:
             atom = self.variables[base]
             return self.path(atom, parts) if parts else atom
-        if base == "NOW":
+        if base in ("NOW", "CLUSTER_TIME"):
             atom = self.assign("env.now", kinds.DATE)
             return self.path(atom, parts) if parts else atom
         if base not in ("ROOT", "CURRENT"):

@@ -17,7 +17,7 @@ from .registry import Form, Operator, all_operators
 MAX_DEPTH = 100
 """How deep a definition, a path or a literal may nest: as deep as MongoDB's documents. More is a problem."""
 
-SYSTEM_VARIABLES = frozenset({"ROOT", "CURRENT", "NOW", "REMOVE"})
+SYSTEM_VARIABLES = frozenset({"ROOT", "CURRENT", "NOW", "CLUSTER_TIME", "REMOVE"})
 
 
 class Parser:

@@ -63,7 +63,7 @@ def test_what_is_no_document_says_so(spec: Any, text: str, evaluate: Callable[..
         ),
         (
             {"$unsetField": {"field": 5, "input": "$o"}},
-            "x.$unsetField.field: takes the name of a field as a constant string",
+            "x.$unsetField.field: takes the name of a field, got int",
         ),
     ],
 )

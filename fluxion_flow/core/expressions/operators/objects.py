@@ -114,16 +114,23 @@ def field_of(name: Any, document: Any) -> Any:
 
 
 def _constant_name(spec: Any, where: Where, parser: Parser) -> str | None:
-    node = parser.expression(spec, where)
-    if isinstance(node, Const) and isinstance(node.value, str):
-        if "\0" not in node.value:
-            return node.value
-        parser.problems.add(where, "a field name cannot hold a null byte")
-    elif isinstance(spec, str):
-        parser.problems.add(where, "takes a constant name", f"use {{$literal: {spec!r}}} for the text itself")
-    else:
-        parser.problems.add(where, "takes the name of a field as a constant string")
+    node = _name(spec, where, parser)
+    if isinstance(node, Const):
+        return node.value if isinstance(node.value, str) else None
+    hint = f"use {{$literal: {spec!r}}} for the text itself" if isinstance(spec, str) else ""
+    parser.problems.add(where, "takes a constant name", hint)
     return None
+
+
+def _name(spec: Any, where: Where, parser: Parser) -> Node:
+    """The node of a field's name; a constant that cannot be one is reported."""
+    node = parser.expression(spec, where)
+    if isinstance(node, Const):
+        if not isinstance(node.value, str):
+            parser.problems.add(where, f"takes the name of a field, got {type_name(node.value)}")
+        elif "\0" in node.value:
+            parser.problems.add(where, "a field name cannot hold a null byte")
+    return node
 
 
 @form(
@@ -166,6 +173,7 @@ def with_field(name: str, document: Any, value: Any) -> Any:
     arity="{field, input}",
     examples=[
         ({"o": {"a": 1, "b.c": 2}}, {"$unsetField": {"field": "b.c", "input": "$o"}}, {"a": 1}),
+        ({"o": {"a": 1, "b": 2}, "gone": "b"}, {"$unsetField": {"field": "$gone", "input": "$o"}}, {"a": 1}),
         ({}, {"$unsetField": {"field": "a", "input": "$o"}}, None),
         ({"o": 1}, {"$unsetField": {"field": "a", "input": "$o"}}, EvaluationError),
     ],
@@ -173,18 +181,21 @@ def with_field(name: str, document: Any, value: Any) -> Any:
 def unset_field(spec: Any, where: Where, parser: Parser) -> Node:
     """A document without one field, whose name may hold dots and dollars.
 
-    Null if the input is null or missing. Raises for anything else that is not a document. MongoDB: $unsetField.
+    Null if the input is null or missing. Raises for anything else that is not a document. The name may be an
+    expression; raises when it gives anything but a string. MongoDB: $unsetField.
     """
     given = parser.arguments(spec, where, ("field", "input"))
     if given is None:
         return Const(where, None)
-    name = _constant_name(given["field"], where / "field", parser)
+    name = _name(given["field"], where / "field", parser)
     source = parser.expression(given["input"], where / "input")
-    return applied(where, "$unsetField", without_field, Const(where, name), source, returns=kinds.OBJECT | kinds.NULL)
+    return applied(where, "$unsetField", without_field, name, source, returns=kinds.OBJECT | kinds.NULL)
 
 
-def without_field(name: str, document: Any) -> Any:
+def without_field(name: Any, document: Any) -> Any:
     """A copy of a document without one field."""
+    if name.__class__ is not str:
+        raise EvaluationError(f"$unsetField takes a string as its field, got {type_name(name)}")
     if is_nullish(document):
         return None
     if document.__class__ is not dict:
