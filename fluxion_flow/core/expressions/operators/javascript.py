@@ -68,7 +68,7 @@ def check(body: str) -> str:
 
 
 def _context(body: str) -> Callable[[str], str]:
-    import quickjs  # type: ignore[import-not-found, unused-ignore]
+    import quickjs
 
     context = quickjs.Context()
     context.set_memory_limit(MEMORY)
