@@ -24,11 +24,24 @@ class StreamingMetricsListener:
     def on_start(self, context: StreamingContext) -> None:
         """A worker has built its part of the dataflow."""
 
+    def on_opened(self, context: StreamingContext) -> None:
+        """A source partition was opened on this worker, at its cursor; it can be read now."""
+
     def on_fetched(self, context: StreamingContext, *, documents: int, rejects: int, waited: float) -> None:
         """The source gave a batch; ``waited`` is the time since the fetch before (``stream.backpressure``)."""
 
     def on_lag(self, context: StreamingContext, *, lag: float) -> None:
         """How far the source partition is behind, in the connector's unit (``stream.lag``)."""
+
+    def on_watermark(self, context: StreamingContext, *, event_time_ms: int, lag_seconds: float) -> None:
+        """A part of a step (``context.partition``) has moved its watermark (``stream.watermark``).
+
+        ``event_time_ms`` is the watermark, in milliseconds since the epoch: nothing older is waited for any more.
+        ``lag_seconds`` is how far it is behind the clock. Tell it once an activation at most.
+        """
+
+    def on_late(self, context: StreamingContext, *, documents: int) -> None:
+        """Documents came behind the watermark (``stream.late``); whoever gives them up tells that apart from this."""
 
     def on_batch(self, context: StreamingContext, *, seconds: float, size_in: int, size_out: int) -> None:
         """A batch has gone through a run of stages (``stream.batch.duration``, ``stream.batch.size``)."""
@@ -41,8 +54,29 @@ class StreamingMetricsListener:
         ``nanoseconds`` is given for the batches whose stages are timed one by one (a sample), else ``None``.
         """
 
+    def on_enrich(
+        self,
+        context: StreamingContext,
+        *,
+        operator: str,
+        connection: str,
+        seconds: float,
+        outcome: str,
+        cached: bool,
+        calls: int = 1,
+    ) -> None:
+        """An operator asked the outside, such as ``$httpCall`` (``stream.enrich``).
+
+        ``connection`` is the name of the connection, or ``""``. ``outcome`` is one of :data:`ENRICH_OUTCOMES`.
+        ``cached``: the answer came from the cache. ``calls`` alike may be told together; ``seconds`` is their sum. Tell
+        it on the worker's thread, when the calls of a batch are done.
+        """
+
     def on_delivered(self, context: StreamingContext, *, documents: int, seconds: float) -> None:
         """A sink has made documents of a batch durable; it took ``seconds`` to accept them."""
+
+    def on_queue(self, context: StreamingContext, *, documents: int) -> None:
+        """So many documents stand in front of a step: a sink has accepted them, and they are not yet durable."""
 
     def on_retry(self, context: StreamingContext, *, error: BaseException, delay: float) -> None:
         """A failed step will be tried again after ``delay`` (``stream.retries``)."""
@@ -59,15 +93,22 @@ class StreamingMetricsListener:
     def on_state(self, context: StreamingContext, *, keys: int, size: int) -> None:
         """A keyed step's part was written to the checkpoint: its keys, its size in bytes (``stream.state.size``)."""
 
-    def on_checkpoint(self, context: StreamingContext) -> None:
-        """A source partition's position was taken into a checkpoint that is complete everywhere."""
+    def on_checkpoint(self, context: StreamingContext, *, seconds: float) -> None:
+        """A source partition's position was taken into a checkpoint that is complete everywhere.
+
+        ``seconds`` have passed since the position was taken.
+        """
 
     def on_breaker(self, context: StreamingContext, *, name: str, before: str, after: str) -> None:
-        """A circuit breaker changed its state."""
+        """A circuit breaker changed its state; the first time it is told with ``before`` the same as ``after``."""
 
     def on_drain(self, context: StreamingContext) -> None:
         """The run was asked to stop: what is in flight is delivered, then it ends."""
 
+
+ENRICH_OUTCOMES = ("ok", "error", "timeout", "refused", "fallback")
+"""How a call of the outside ended: with an answer, an error, or none in time; it was not made, because a limit or
+an open circuit breaker held it back; or what the pipeline has for such a case was taken in its place."""
 
 HOOKS = tuple(name for name in vars(StreamingMetricsListener) if name.startswith("on_"))
 """The names of all hooks."""

@@ -45,11 +45,20 @@ class JsonLogListener(StreamingMetricsListener):
     def on_start(self, context: StreamingContext) -> None:
         self._log(logging.INFO, "start", context)
 
+    def on_opened(self, context: StreamingContext) -> None:
+        self._log(logging.DEBUG, "opened", context)
+
     def on_fetched(self, context: StreamingContext, *, documents: int, rejects: int, waited: float) -> None:
         self._log(logging.DEBUG, "fetched", context, documents=documents, rejects=rejects, waited=waited)
 
     def on_lag(self, context: StreamingContext, *, lag: float) -> None:
         self._log(logging.DEBUG, "lag", context, lag=lag)
+
+    def on_watermark(self, context: StreamingContext, *, event_time_ms: int, lag_seconds: float) -> None:
+        self._log(logging.DEBUG, "watermark", context, event_time_ms=event_time_ms, lag_seconds=lag_seconds)
+
+    def on_late(self, context: StreamingContext, *, documents: int) -> None:
+        self._log(logging.WARNING, "late", context, documents=documents)
 
     def on_batch(self, context: StreamingContext, *, seconds: float, size_in: int, size_out: int) -> None:
         self._log(logging.DEBUG, "batch", context, seconds=seconds, size_in=size_in, size_out=size_out)
@@ -60,8 +69,14 @@ class JsonLogListener(StreamingMetricsListener):
         facts: dict[str, Any] = {"stage": stage, "size_in": size_in, "size_out": size_out, "nanoseconds": nanoseconds}
         self._log(logging.DEBUG, "stage", context, **facts)
 
+    def on_enrich(self, context: StreamingContext, **facts: Any) -> None:
+        self._log(logging.DEBUG, "enrich", context, **facts)
+
     def on_delivered(self, context: StreamingContext, *, documents: int, seconds: float) -> None:
         self._log(logging.DEBUG, "delivered", context, documents=documents, seconds=seconds)
+
+    def on_queue(self, context: StreamingContext, *, documents: int) -> None:
+        self._log(logging.DEBUG, "queue", context, documents=documents)
 
     def on_retry(self, context: StreamingContext, *, error: BaseException, delay: float) -> None:
         self._log(logging.WARNING, "retry", context, error=error, attempt=context.attempt, delay=delay)
@@ -80,12 +95,12 @@ class JsonLogListener(StreamingMetricsListener):
     def on_state(self, context: StreamingContext, *, keys: int, size: int) -> None:
         self._log(logging.DEBUG, "state", context, keys=keys, size=size)
 
-    def on_checkpoint(self, context: StreamingContext) -> None:
-        self._log(logging.DEBUG, "checkpoint", context)
+    def on_checkpoint(self, context: StreamingContext, *, seconds: float) -> None:
+        self._log(logging.DEBUG, "checkpoint", context, seconds=seconds)
 
     def on_breaker(self, context: StreamingContext, *, name: str, before: str, after: str) -> None:
         facts: dict[str, Any] = {"breaker": name, "before": before.lower(), "after": after.lower()}
-        self._log(logging.WARNING, "breaker", context, **facts)
+        self._log(logging.DEBUG if before == after else logging.WARNING, "breaker", context, **facts)
 
     def on_drain(self, context: StreamingContext) -> None:
         self._log(logging.INFO, "drain", context)

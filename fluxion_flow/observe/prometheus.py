@@ -18,7 +18,7 @@ from prometheus_client import REGISTRY, CollectorRegistry
 
 from ..core.context import StreamingContext
 from .listener import StreamingMetricsListener
-from .series import Distribution, Labels, Number, Parts, Series, series_of
+from .series import Age, Distribution, Labels, Number, Parts, Series, series_of
 from .shown_error import error_class
 from .vocabulary import BASE_LABELS, RESERVED_LABELS
 
@@ -81,6 +81,11 @@ class PrometheusListener(StreamingMetricsListener):
         step.started.value = time.time()
         step.draining.value = 0.0
 
+    def on_opened(self, context: StreamingContext) -> None:
+        step = self._step(context)
+        step.opened.value += 1
+        _ = step.checkpoint_age
+
     def on_fetched(self, context: StreamingContext, *, documents: int, rejects: int, waited: float) -> None:
         step = self._step(context)
         step.fetched.value += documents
@@ -89,6 +94,14 @@ class PrometheusListener(StreamingMetricsListener):
 
     def on_lag(self, context: StreamingContext, *, lag: float) -> None:
         self._step(context).lag(context.partition).value = lag
+
+    def on_watermark(self, context: StreamingContext, *, event_time_ms: int, lag_seconds: float) -> None:
+        step = self._step(context)
+        step.watermark.by_part[context.partition] = event_time_ms / 1000
+        step.watermark_lag.by_part[context.partition] = lag_seconds
+
+    def on_late(self, context: StreamingContext, *, documents: int) -> None:
+        self._step(context).late.value += documents
 
     def on_batch(self, context: StreamingContext, *, seconds: float, size_in: int, size_out: int) -> None:
         step = self._step(context)
@@ -106,10 +119,30 @@ class PrometheusListener(StreamingMetricsListener):
         if nanoseconds is not None:
             self._timed.setdefault(threading.get_ident(), []).append((step.stage_seconds, nanoseconds))
 
+    def on_enrich(
+        self,
+        context: StreamingContext,
+        *,
+        operator: str,
+        connection: str,
+        seconds: float,
+        outcome: str,
+        cached: bool,
+        calls: int = 1,
+    ) -> None:
+        step = self._step(context)
+        step.enriched(operator, connection, outcome, cached).value += calls
+        if not cached and calls:
+            step.enrich_duration(operator, connection).observe(seconds / calls, calls)
+
     def on_delivered(self, context: StreamingContext, *, documents: int, seconds: float) -> None:
         step = self._step(context)
         step.delivered.value += documents
         step.delivery_duration.observe(seconds)
+
+    def on_queue(self, context: StreamingContext, *, documents: int) -> None:
+        step = self._step(context)
+        step.queue.by_part[str(id(step))] = documents  # a worker may have several parts of a sink
 
     def on_retry(self, context: StreamingContext, *, error: BaseException, delay: float) -> None:
         self._step(context).retries.value += 1
@@ -128,8 +161,10 @@ class PrometheusListener(StreamingMetricsListener):
         step.state_keys.by_part[context.partition] = keys
         step.state_bytes.by_part[context.partition] = size
 
-    def on_checkpoint(self, context: StreamingContext) -> None:
-        self._step(context).checkpoint.value = time.time()
+    def on_checkpoint(self, context: StreamingContext, *, seconds: float) -> None:
+        step = self._step(context)
+        step.checkpoint.value = step.checkpoint_age.since = time.time()
+        step.checkpoint_duration.observe(seconds)
 
     def on_breaker(self, context: StreamingContext, *, name: str, before: str, after: str) -> None:
         step = self._step(context)
@@ -149,11 +184,17 @@ class _Step:
         self._by_step = (*labels, ("step", step))
         self._by_stage = (*labels, ("stage", step))
         self._failures: dict[str, Number] = {}
+        self._enriched: dict[tuple[str, str, str, bool], Number] = {}
+        self._enrich_durations: dict[tuple[str, str], Distribution] = {}
         self._lags: dict[str, Number] = {}
         self._shares: list[tuple[Number, float]] = []
         self._undivided = 0.0
 
     # -- documents on their way ----------------------------------------------------------------------------------
+
+    @cached_property
+    def opened(self) -> Number:
+        return self._series.counter("stream_source_opened_total", self._labels)
 
     @cached_property
     def fetched(self) -> Number:
@@ -217,6 +258,31 @@ class _Step:
     def delivery_duration(self) -> Distribution:
         return self._series.histogram("stream_delivery_duration_seconds", self._by_step)
 
+    @cached_property
+    def queue(self) -> Parts:
+        return self._series.parts("stream_queue_documents", self._by_step)
+
+    def enriched(self, operator: str, connection: str, outcome: str, cached: bool) -> Number:
+        found = self._enriched.get((operator, connection, outcome, cached))
+        if found is None:
+            own = (("outcome", outcome), ("cached", str(cached).lower()))
+            labels = (*self._by_step, ("operator", operator), ("connection", connection), *own)
+            found = self._series.counter("stream_enrich_total", labels)
+            self._enriched[(operator, connection, outcome, cached)] = found
+        return found
+
+    def enrich_duration(self, operator: str, connection: str) -> Distribution:
+        found = self._enrich_durations.get((operator, connection))
+        if found is None:
+            labels = (*self._by_step, ("operator", operator), ("connection", connection))
+            found = self._series.histogram("stream_enrich_duration_seconds", labels)
+            self._enrich_durations[(operator, connection)] = found
+        return found
+
+    @cached_property
+    def late(self) -> Number:
+        return self._series.counter("stream_late_total", self._by_step)
+
     # -- failures ------------------------------------------------------------------------------------------------
 
     def _begin_at_zero(self) -> None:
@@ -255,6 +321,14 @@ class _Step:
         return found
 
     @cached_property
+    def watermark(self) -> Parts:
+        return self._series.parts("stream_watermark_timestamp_seconds", self._by_step, min)
+
+    @cached_property
+    def watermark_lag(self) -> Parts:
+        return self._series.parts("stream_watermark_lag_seconds", self._by_step, max)
+
+    @cached_property
     def state_bytes(self) -> Parts:
         return self._series.parts("stream_state_size_bytes", self._by_step)
 
@@ -265,6 +339,14 @@ class _Step:
     @cached_property
     def checkpoint(self) -> Number:
         return self._series.gauge("stream_checkpoint_timestamp_seconds", self._labels)
+
+    @cached_property
+    def checkpoint_age(self) -> Age:
+        return self._series.age("stream_checkpoint_age_seconds", self._labels)
+
+    @cached_property
+    def checkpoint_duration(self) -> Distribution:
+        return self._series.histogram("stream_checkpoint_duration_seconds", self._labels)
 
     @cached_property
     def started(self) -> Number:

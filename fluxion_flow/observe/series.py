@@ -9,6 +9,7 @@ under the same labels is added up when somebody looks.
 from __future__ import annotations
 
 import threading
+import time
 import weakref
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
@@ -35,16 +36,31 @@ class Number:
 
 
 class Parts:
-    """A gauge that is the sum of what each of its parts said last."""
+    """A gauge made of what each of its parts said last: their sum, or what else ``joined`` makes of them."""
 
-    __slots__ = ("by_part",)
+    __slots__ = ("by_part", "joined")
 
-    def __init__(self) -> None:
+    def __init__(self, joined: Callable[[list[float]], float] = sum) -> None:
         self.by_part: dict[str, float] = {}
+        self.joined = joined
 
     @property
     def value(self) -> float:
-        return sum(list(self.by_part.values()))
+        values = list(self.by_part.values())
+        return self.joined(values) if values else 0.0
+
+
+class Age:
+    """A gauge: the seconds that have passed since ``since``, a time by :func:`time.time`."""
+
+    __slots__ = ("since",)
+
+    def __init__(self) -> None:
+        self.since = time.time()
+
+    @property
+    def value(self) -> float:
+        return max(time.time() - self.since, 0.0)
 
 
 class Distribution:
@@ -57,9 +73,9 @@ class Distribution:
         self.counts = [0] * (len(bounds) + 1)
         self.total = 0.0
 
-    def observe(self, value: float) -> None:
-        self.counts[bisect_left(self.bounds, value)] += 1
-        self.total += value
+    def observe(self, value: float, times: int = 1) -> None:
+        self.counts[bisect_left(self.bounds, value)] += times
+        self.total += value * times
 
 
 class Series(Collector):
@@ -85,9 +101,13 @@ class Series(Collector):
         """The value under these labels. All threads share it: the last one to set it is right."""
         return self._cell(name, labels, 0, Number)
 
-    def parts(self, name: str, labels: Labels) -> Parts:
-        """The parts whose sum is the value under these labels. All threads share them."""
-        return self._cell(name, labels, 0, Parts)
+    def parts(self, name: str, labels: Labels, joined: Callable[[list[float]], float] = sum) -> Parts:
+        """The parts whose sum, or what ``joined`` makes of them, is the value here. All threads share them."""
+        return self._cell(name, labels, 0, lambda: Parts(joined))
+
+    def age(self, name: str, labels: Labels) -> Age:
+        """The age under these labels; it begins when it is first asked for. All threads share it."""
+        return self._cell(name, labels, 0, Age)
 
     def _cell(self, name: str, labels: Labels, thread: int, make: Callable[[], C]) -> C:
         with self._lock:

@@ -162,6 +162,7 @@ class DeliverLogic(StatefulBatchLogic[Any, Any, Any]):
             self._deliver(batch)
             if self._unflushed.full:
                 self._flush()
+        self._tell_queue()
         return self._leaving(), StatefulBatchLogic.RETAIN
 
     def on_notify(self) -> tuple[list[Any], bool]:
@@ -302,8 +303,10 @@ class DeliverLogic(StatefulBatchLogic[Any, Any, Any]):
                 refused = self._guard.attempt(lambda number: self._flushed(first if number == 1 else None))
             except GaveUp as gave_up:
                 self._doubtful(gave_up, unflushed)
+                self._tell_queue()
                 return
         self._durable(unflushed, {} if refused is None else refused.errors)
+        self._tell_queue()
 
     def _flushed(self, error: Exception | None = None) -> DeliveryError | None:
         """Flush, or fail with ``error``; the answer says which documents were refused while all others are durable."""
@@ -389,6 +392,9 @@ class DeliverLogic(StatefulBatchLogic[Any, Any, Any]):
         raise RunFailed(
             self._run.pipeline, self._step.name, gave_up, partition=batch.partition, position=place
         ) from None
+
+    def _tell_queue(self) -> None:
+        self._run.listeners.tell("on_queue", self._context, documents=self._unflushed.documents)
 
     def _delivered(self, documents: int, seconds: float) -> None:
         if documents:

@@ -136,6 +136,7 @@ class _Part(StatefulSourcePartition[Any, Any]):
                 if self._run.committed is not None:
                     self._boundary = self._run.committed.position(self._name)
                 self._reader = self._source.open(self._name, self._cursor)
+                self._run.listeners.tell("on_opened", self._guard.context)
             batch = self._reader.read(self._run.batch_size)
         except Exception as error:  # noqa: BLE001 - the policy decides
             known = self._uncommitted or self._cursor is not None
@@ -189,13 +190,14 @@ class _Part(StatefulSourcePartition[Any, Any]):
         return self._awake
 
     def snapshot(self) -> Any:
-        self._taken = {"cursor": self._cursor}
+        self._taken = {"cursor": self._cursor, "at": time.monotonic()}
         return {"v": 1, "manifest": self._manifest.plain, "cursor": self._cursor}
 
     def _epoch_is_durable(self) -> None:
         """The epoch of the last snapshot is complete everywhere: outputs are durable and the checkpoint is written."""
-        cursor, self._taken = self._taken["cursor"], None
-        self._run.listeners.tell("on_checkpoint", self._guard.context)
+        cursor, seconds = self._taken["cursor"], time.monotonic() - self._taken["at"]
+        self._taken = None
+        self._run.listeners.tell("on_checkpoint", self._guard.context, seconds=seconds)
         reader = self._reader
         if reader is not None and cursor is not None:
             self._quietly("noting a commit", lambda: reader.committed(cursor))

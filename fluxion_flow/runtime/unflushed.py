@@ -50,6 +50,11 @@ class Unflushed:
         return self.kept and self._count >= MOST
 
     @property
+    def documents(self) -> int:
+        """How many documents were accepted and are not yet known to be durable."""
+        return self._count
+
+    @property
     def first(self) -> Batch:
         """The oldest batch."""
         return self._pending[0].batch

@@ -15,24 +15,39 @@ from fluxion_flow.observe.logs import LOGGER, JsonLogListener
 METADATA = {"environment": "test", "labels": {"team": "a"}}
 FACTS = {
     "on_start": {},
+    "on_opened": {},
     "on_fetched": {"documents": 500, "rejects": 0, "waited": 0.25},
     "on_lag": {"lag": 12.0},
+    "on_watermark": {"event_time_ms": 1700000000000, "lag_seconds": 2.5},
+    "on_late": {"documents": 2},
     "on_batch": {"seconds": 0.5, "size_in": 500, "size_out": 20},
     "on_stage": {"stage": "stages[0].$set", "size_in": 500, "size_out": 20, "nanoseconds": None},
+    "on_enrich": {
+        "operator": "$httpCall",
+        "connection": "crm",
+        "seconds": 0.1,
+        "outcome": "ok",
+        "cached": False,
+        "calls": 1,
+    },
     "on_delivered": {"documents": 20, "seconds": 0.5},
+    "on_queue": {"documents": 20},
     "on_retry": {"error": ConnectionError("no answer"), "delay": 0.5},
     "on_failure": {"error": ConnectionError("no answer"), "decision": "dead_letter"},
     "on_skipped": {"documents": 3},
     "on_dead_letter": {"documents": 4},
     "on_state": {"keys": 5, "size": 600},
-    "on_checkpoint": {},
+    "on_checkpoint": {"seconds": 0.01},
     "on_breaker": {"name": "warehouse", "before": "CLOSED", "after": "OPEN"},
     "on_drain": {},
 }
 LEVELS = {
     "INFO": {"on_start", "on_drain"},
-    "WARNING": {"on_retry", "on_failure", "on_skipped", "on_dead_letter", "on_breaker"},
-    "DEBUG": {"on_fetched", "on_lag", "on_batch", "on_stage", "on_delivered", "on_state", "on_checkpoint"},
+    "WARNING": {"on_late", "on_retry", "on_failure", "on_skipped", "on_dead_letter", "on_breaker"},
+    "DEBUG": {
+        *("on_opened", "on_fetched", "on_lag", "on_watermark", "on_batch", "on_stage", "on_enrich", "on_delivered"),
+        *("on_queue", "on_state", "on_checkpoint"),
+    },
 }
 
 

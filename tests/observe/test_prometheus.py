@@ -97,7 +97,58 @@ CALLS = [
             ("stream_state_size_bytes", (("step", "group"),)): 4096,
         },
     ),
-    ("on_checkpoint", "source", {}, {("stream_checkpoint_timestamp_seconds", ()): 1700000000.5}),
+    (
+        "on_checkpoint",
+        "source",
+        {"seconds": 0.25},
+        {
+            ("stream_checkpoint_timestamp_seconds", ()): 1700000000.5,
+            ("stream_checkpoint_age_seconds", ()): 0,
+            ("stream_checkpoint_duration_seconds_sum", ()): 0.25,
+        },
+    ),
+    (
+        "on_opened",
+        "source",
+        {},
+        {("stream_source_opened_total", ()): 1, ("stream_checkpoint_age_seconds", ()): 0},
+    ),
+    (
+        "on_watermark",
+        "tumblingWindow",
+        {"event_time_ms": 1700000000500, "lag_seconds": 2.5},
+        {
+            ("stream_watermark_timestamp_seconds", (("step", "tumblingWindow"),)): 1700000000.5,
+            ("stream_watermark_lag_seconds", (("step", "tumblingWindow"),)): 2.5,
+        },
+    ),
+    ("on_late", "tumblingWindow", {"documents": 3}, {("stream_late_total", (("step", "tumblingWindow"),)): 3}),
+    (
+        "on_enrich",
+        "stages[0].$set",
+        {"operator": "$httpCall", "connection": "crm", "seconds": 0.8, "outcome": "ok", "cached": False, "calls": 4},
+        {
+            (
+                "stream_enrich_total",
+                (
+                    ("step", "stages[0].$set"),
+                    ("operator", "$httpCall"),
+                    ("connection", "crm"),
+                    ("outcome", "ok"),
+                    ("cached", "false"),
+                ),
+            ): 4,
+            (
+                "stream_enrich_duration_seconds_count",
+                (("step", "stages[0].$set"), ("operator", "$httpCall"), ("connection", "crm")),
+            ): 4,
+            (
+                "stream_enrich_duration_seconds_sum",
+                (("step", "stages[0].$set"), ("operator", "$httpCall"), ("connection", "crm")),
+            ): 0.8,
+        },
+    ),
+    ("on_queue", "sink", {"documents": 70}, {("stream_queue_documents", (("step", "sink"),)): 70}),
     (
         "on_breaker",
         "sink",

@@ -25,7 +25,7 @@ def test_calls_are_found_by_hook_and_step():
     listener = RecordingListener()
     for step, documents in (("sink", 3), ("dead_letter sink", 1), ("sink", 4)):
         listener.on_delivered(StreamingContext("p", step), documents=documents, seconds=0.1)
-    listener.on_checkpoint(StreamingContext("p", "source"))
+    listener.on_checkpoint(StreamingContext("p", "source"), seconds=0.1)
     assert listener.total("on_delivered", "documents") == 8
     assert listener.total("on_delivered", "documents", step="sink") == 7
     assert listener.steps("on_delivered") == ["sink", "dead_letter sink"]
