@@ -15,8 +15,8 @@ from fluxion_connectors.files import FileChanged, FilesSink
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fluxion_flow.connect.contract import SinkContract
 from fluxion_flow.connect.spi import Batch
+from fluxion_flow.testing.connector_contract import SinkContract
 
 
 @contextmanager

@@ -13,8 +13,8 @@ from fluxion_connectors.files import FileChanged, FilesSource
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fluxion_flow.connect.contract import ConnectorContract, ReplayableSourceContract, read_all, read_some
 from fluxion_flow.connect.spi import SourceReader
+from fluxion_flow.testing.connector_contract import ConnectorContract, ReplayableSourceContract, read_all, read_some
 
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 

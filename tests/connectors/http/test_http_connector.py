@@ -11,10 +11,10 @@ from fluxion_connectors.http import HttpPollingSource, HttpWebhookSource
 from fluxion_connectors.http.links import links, next_page
 from fluxion_connectors.http.pointer import NoSuchValue, parse_pointer, value_at
 
-from fluxion_flow.connect.contract import ConnectorContract
 from fluxion_flow.connect.options import Option
 from fluxion_flow.connect.registry import check_sink, check_source, find_connector, open_source
 from fluxion_flow.errors import Problems, Where
+from fluxion_flow.testing.connector_contract import ConnectorContract
 
 
 class TestHttpConnector(ConnectorContract):

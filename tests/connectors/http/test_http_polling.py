@@ -11,8 +11,8 @@ import pytest
 from fluxion_connectors.http import HttpPollingSource, HttpRefused, HttpUnavailable
 from http_server import Answer, Request, ScriptedServer
 
-from fluxion_flow.connect.contract import ReplayableSourceContract, read_all
 from fluxion_flow.connect.spi import Document
+from fluxion_flow.testing.connector_contract import ReplayableSourceContract, read_all
 
 
 class PollingContract(ReplayableSourceContract):

@@ -10,9 +10,9 @@ import pytest
 from fluxion_connectors.http import HttpRefused, HttpSink, HttpUnavailable
 from http_server import Answer, Request, ScriptedServer
 
-from fluxion_flow.connect.contract import SinkContract
 from fluxion_flow.connect.secrets import register_secret
 from fluxion_flow.connect.spi import Batch, DeliveryError
+from fluxion_flow.testing.connector_contract import SinkContract
 
 
 class HttpSinkContract(SinkContract):

@@ -9,10 +9,10 @@ import pytest
 from fluxion_connectors.eventhubs import connector, endpoint
 from servers.kafka import CONNECTION_STRING, RealKafka, new_topic, records
 
-from fluxion_flow.connect.contract import ConnectorContract, read_all
 from fluxion_flow.connect.registry import check_source, open_sink, open_source
 from fluxion_flow.connect.spi import Batch
 from fluxion_flow.errors import PipelineError, Problems, Where
+from fluxion_flow.testing.connector_contract import ConnectorContract, read_all
 
 
 class TestEventHubsConnector(ConnectorContract):

@@ -10,8 +10,8 @@ import pytest
 from fluxion_connectors.kafka import KafkaSink, KafkaSource
 from servers.kafka import Kafka, new_topic, produce, records
 
-from fluxion_flow.connect.contract import ConnectorContract, ReplayableSourceContract, SinkContract
 from fluxion_flow.connect.spi import Document, SinkWriter, StreamingSink
+from fluxion_flow.testing.connector_contract import ConnectorContract, ReplayableSourceContract, SinkContract
 
 
 class TestKafkaConnector(ConnectorContract):

@@ -23,10 +23,10 @@ from fluxion_connectors.kafka import (
 from fluxion_connectors.kafka.records import BACK, TICK, ticks
 from servers.kafka import PASSWORD, QUIET, USER, Kafka, RealKafka, new_topic, produce
 
-from fluxion_flow.connect.contract import read_all, read_some
 from fluxion_flow.connect.registry import check_source, open_source
 from fluxion_flow.connect.spi import Batch, SourceReader
 from fluxion_flow.errors import Problems, Where
+from fluxion_flow.testing.connector_contract import read_all, read_some
 
 
 def _source(cluster: Kafka, topics: Any, **options: Any) -> KafkaSource:

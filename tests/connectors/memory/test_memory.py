@@ -8,15 +8,15 @@ from typing import Any
 import pytest
 from fluxion_connectors.memory import MemorySink, MemorySource, clear, collected, provide
 
-from fluxion_flow.connect.contract import (
+from fluxion_flow.connect.registry import open_sink, open_source
+from fluxion_flow.connect.spi import Batch, DeliveryError
+from fluxion_flow.errors import PipelineError
+from fluxion_flow.testing.connector_contract import (
     ConnectorContract,
     ReplayableSourceContract,
     SinkContract,
     read_all,
 )
-from fluxion_flow.connect.registry import open_sink, open_source
-from fluxion_flow.connect.spi import Batch, DeliveryError
-from fluxion_flow.errors import PipelineError
 
 
 @pytest.fixture(autouse=True)

@@ -17,10 +17,10 @@ from sqlalchemy.dialects import mysql, oracle, postgresql, sqlite
 from sqlalchemy.dialects.mysql import mariadb
 from sqlalchemy.schema import CreateTable
 
-from fluxion_flow.connect.contract import ConnectorContract
 from fluxion_flow.connect.options import Option
 from fluxion_flow.connect.registry import check_sink, check_source, find_connector
 from fluxion_flow.errors import Problems, Where
+from fluxion_flow.testing.connector_contract import ConnectorContract
 
 DIALECTS: dict[str, Any] = {
     "sqlite": sqlite.dialect(),

@@ -12,7 +12,7 @@ from fluxion_connectors.sql.database import parse_url
 from postgres import PASSWORD, PostgresServer
 from test_sql_sink import batch, make, positions, query
 
-from fluxion_flow.connect.contract import read_all
+from fluxion_flow.testing.connector_contract import read_all
 
 
 @pytest.mark.parametrize("at_once", [True, False])

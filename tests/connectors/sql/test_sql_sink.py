@@ -14,8 +14,8 @@ import sqlalchemy as sa
 from fluxion_connectors.sql import DatabaseUnavailable, RowRefused, SqlError, SqlSink
 from fluxion_connectors.sql.database import parse_url
 
-from fluxion_flow.connect.contract import DOCUMENTS, SinkContract
 from fluxion_flow.connect.spi import Batch, DeliveryError
+from fluxion_flow.testing.connector_contract import DOCUMENTS, SinkContract
 
 UTC = dt.timezone.utc
 COLUMNS = {

@@ -14,8 +14,8 @@ from fluxion_connectors.sql import SqlError, SqlSink, SqlSource
 from fluxion_connectors.sql.database import parse_url
 from test_sql_sink import COLUMNS, batch, query
 
-from fluxion_flow.connect.contract import DOCUMENTS, ReplayableSourceContract, read_all
 from fluxion_flow.connect.spi import Document
+from fluxion_flow.testing.connector_contract import DOCUMENTS, ReplayableSourceContract, read_all
 
 UTC = dt.timezone.utc
 

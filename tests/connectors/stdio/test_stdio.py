@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 from fluxion_connectors.stdio import StdioSink, StdioSource
 
-from fluxion_flow.connect.contract import ConnectorContract, SinkContract, SourceContract, read_all
 from fluxion_flow.connect.spi import Batch
+from fluxion_flow.testing.connector_contract import ConnectorContract, SinkContract, SourceContract, read_all
 
 
 class TestStdioConnector(ConnectorContract):

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from fluxion_connectors.memory import MemorySink, MemorySource, clear, collected
 
-from fluxion_flow.connect.contract import ReplayableSourceContract, SinkContract
 from fluxion_flow.connect.spi import Batch
+from fluxion_flow.testing.connector_contract import ReplayableSourceContract, SinkContract
 
 
 class _Reader:

@@ -1,0 +1,1 @@
+"""For those who test: their connectors against the SPI's contract, and their pipelines."""
