@@ -35,8 +35,10 @@ class Batch:
     ``positions`` the place of every document where the source knows it cheaply, else empty.
     ``timestamp`` is the broker's or fetch time of the batch in milliseconds since the epoch: it must be the same when
     the batch is read again, because ``$$NOW`` is taken from it. ``meta["source"]`` says what else is known of where
-    the records came from. ``cursor``, set by the runtime for a transactional sink, is the position of the last record
-    behind the batch; ``None`` otherwise.
+    the records came from (a topic, a path), ``meta["records"]`` what is known of single records: a mapping from
+    positions, those of rejects too, to mappings (a key, headers). ``{$meta: "stream.source.…"}`` and dead letters show
+    both; the inner mappings may be made when they are asked for. ``cursor``, set by the runtime for a transactional
+    sink, is the position of the last record behind the batch; ``None`` otherwise.
     """
 
     documents: list[Document]

@@ -19,11 +19,15 @@ class Environment:
     UTC) is the value of ``$$NOW``, ``variables`` holds the values of other ``$$name``. ``changes[k]`` counts how many
     documents stage *k* of a program gave more (or fewer) than it got; ``surprises`` how many documents left the
     speculative tier. ``context`` is what functions of the user's own can read of the run.
+
+    ``meta`` is what ``{$meta: path}`` reads. ``records`` holds, by source position, what is known of single records
+    besides: it is looked up by the place of the document at hand, so it follows a document through any stages, and
+    nobody pays for it who does not ask.
     """
 
     __slots__ = (
-        "_draws", "_index", "changes", "context", "documents", "iterator", "meta", "now", "partition", "position",
-        "positions", "seed", "surprises", "variables",
+        "_draws", "_index", "_outer", "changes", "context", "documents", "iterator", "meta", "now", "partition",
+        "position", "positions", "records", "seed", "surprises", "variables",
     )  # fmt: skip
 
     def __init__(
@@ -35,6 +39,7 @@ class Environment:
         timestamp: int = 0,
         seed: int = 0,
         meta: Mapping[str, Any] | None = None,
+        records: Mapping[int, Mapping[str, Any]] | None = None,
         variables: Mapping[str, Any] | None = None,
         context: StreamingContext | None = None,
     ) -> None:
@@ -45,6 +50,7 @@ class Environment:
         self.now: datetime.datetime = from_millis(timestamp)
         self.seed = seed
         self.meta: Mapping[str, Any] = meta or {}
+        self.records: Mapping[int, Mapping[str, Any]] = {} if records is None else records
         self.variables: Mapping[str, Any] = variables or {}
         self.changes: list[int] = []
         self.surprises = 0
@@ -52,6 +58,7 @@ class Environment:
         self.iterator: Iterator[dict[str, Any]] = iter(())
         self._index: int | None = None
         self._draws: dict[int, tuple[int, int]] = {}
+        self._outer: Environment | None = None
 
     def within(self, variables: Mapping[str, Any] | None = None) -> Environment:
         """The surroundings of a pipeline that runs for the document at hand, with more ``$$name``.
@@ -62,11 +69,12 @@ class Environment:
         inner.context = self.context
         inner.partition = f"{self.partition}/{self.place()}" if self.documents else self.partition + "/"
         inner.position, inner.positions = 0, ()
-        inner.now, inner.seed, inner.meta = self.now, self.seed, self.meta
+        inner.now, inner.seed, inner.meta, inner.records = self.now, self.seed, self.meta, self.records
         inner.variables = {**self.variables, **variables} if variables else self.variables
         inner.changes, inner.surprises = [], 0
         inner.documents, inner.iterator = (), iter(())
         inner._index, inner._draws = None, {}
+        inner._outer = self
         return inner
 
     def start(self, documents: Sequence[dict[str, Any]], stages: int) -> Iterator[dict[str, Any]]:
@@ -109,11 +117,34 @@ class Environment:
         text = f"{self.seed if seed is None else seed}|{self.partition}|{place}|{site}|{draw}"
         return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=7).digest(), "big") / (1 << 56)
 
-    def metadata(self, path: str) -> Any:
-        """The value of ``{$meta: path}``; ``MISSING`` where the run has none."""
-        value: Any = self.meta
-        for part in path.split("."):
-            if not isinstance(value, Mapping) or part not in value:
-                return MISSING
-            value = value[part]
-        return value
+    def metadata(self, path: tuple[str, ...]) -> Any:
+        """The value of ``{$meta: path}``; ``MISSING`` where the run has none.
+
+        ``stream.source`` is what the batch knows of its source, and with it what is known of the record that the
+        document at hand came from; ``stream.source.position`` is that record's position.
+        """
+        if self._outer is not None:
+            return self._outer.metadata(path)
+        value = _at(self.meta, path)
+        if path[:2] != _SOURCE[: len(path)] or not _at(self.meta, _SOURCE):
+            return value
+        if len(path) > 2:
+            if value is not MISSING:
+                return value
+            if path == _POSITION:
+                return self.place()
+            return _at(self.records.get(self.place(), MISSING), path[2:])
+        source = {**_at(self.meta, _SOURCE), "position": self.place(), **self.records.get(self.place(), {})}
+        return source if len(path) == 2 else {**value, "source": source}
+
+
+_SOURCE = ("stream", "source")
+_POSITION = (*_SOURCE, "position")
+
+
+def _at(value: Any, path: tuple[str, ...]) -> Any:
+    for part in path:
+        if not isinstance(value, Mapping) or part not in value:
+            return MISSING
+        value = value[part]
+    return value

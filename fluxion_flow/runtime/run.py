@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 DERIVED = "derived"
 """In a batch's ``meta``: a keyed step made its documents, so no single record of the source stands behind one."""
 
+RECORDS = "records"
+"""In a batch's ``meta``: by position, what is known of a record besides its fields, as a mapping."""
+
 SINK_PLACES = ("type", "connection_ref", "path", "topic", "name", "endpoint", "url", "table", "collection", "index")
 """Options that say where a sink writes."""
 
@@ -230,15 +233,28 @@ def part_of(batch: Batch, indexes: Sequence[int]) -> Batch:
     return replace(batch, documents=documents, positions=positions)
 
 
+def source_of_batch(run: Run, batch: Batch) -> dict[str, Any]:
+    """What is known of where a batch's records came from; nothing behind a keyed step."""
+    if batch.meta.get(DERIVED):
+        return {}
+    return {"type": run.source_type, "partition": batch.partition, **batch.meta.get("source", {})}
+
+
 def source_of(run: Run, batch: Batch, index: int) -> dict[str, Any]:
     """What is known of a document's origin, for its dead letter."""
-    source: dict[str, Any] = {"type": run.source_type, "partition": batch.partition}
     place = place_of(batch, index)
-    if place is not None:
-        source["position"] = place
+    if place is None:
+        source = {"type": run.source_type, "partition": batch.partition}
+        return {**source, "ts": batch.timestamp} if batch.timestamp else source
+    return source_at(run, batch, place)
+
+
+def source_at(run: Run, batch: Batch, position: int) -> dict[str, Any]:
+    """What is known of the record at a position of a batch, for a dead letter."""
+    source = {**source_of_batch(run, batch), "position": position}
     if batch.timestamp:
         source["ts"] = batch.timestamp
-    return {**source, **batch.meta.get("source", {})}
+    return {**source, **batch.meta.get(RECORDS, {}).get(position, {})}
 
 
 class PerWorker:

@@ -21,7 +21,7 @@ from .committed import stamped
 from .failure import RunFailed
 from .items import Completed, Letters
 from .manifest import Manifest
-from .run import Guard, Run, source_of
+from .run import Guard, Run, source_at
 
 log = logging.getLogger(__name__)
 
@@ -270,7 +270,7 @@ def _letter(run: Run, batch: Batch, reject: Reject) -> dict[str, Any]:
         attempts=1,
         first_failure_ms=None,
         now_ms=int(time.time() * 1000),
-        source={**source_of(run, batch, 0), "position": reject.position},
+        source=source_at(run, batch, reject.position),
         raw=reject.raw,
         redact=redact,
     )

@@ -15,7 +15,7 @@ from ..policy.model import StreamingErrorPolicy
 from .careful import Careful, Entry, tell_stage
 from .items import Completed, Partial, to_part
 from .origins import Origins, traced
-from .run import Guard, PerWorker, Run, position_in
+from .run import RECORDS, Guard, PerWorker, Run, position_in, source_of_batch
 
 TIME_EVERY = 64
 """One batch in so many is run stage by stage with a clock between the stages."""
@@ -190,7 +190,8 @@ class _StageWorker:
             positions=positions,
             timestamp=batch.timestamp,
             seed=self._run.seed,
-            meta={"stream": {"source": batch.meta.get("source", {})}},
+            meta={"stream": {"source": source_of_batch(self._run, batch)}},
+            records=batch.meta.get(RECORDS),
             context=self._context,
         )
 

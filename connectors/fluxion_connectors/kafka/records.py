@@ -14,7 +14,7 @@ rejected, as the option ``tombstones`` says. A key is text where it is UTF-8, el
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta, timezone
 from operator import methodcaller
 from typing import Any
@@ -43,40 +43,124 @@ def text_or_bytes(raw: bytes | None) -> str | bytes | None:
         return raw
 
 
-def describe(message: Record) -> dict[str, Any]:
-    """What is known of a record besides its value: topic, partition, offset, key, headers, ts."""
+def _headers(message: Record) -> list[dict[str, Any]]:
+    return [{"k": name, "v": text_or_bytes(value)} for name, value in message.headers() or ()]
+
+
+def _moment(message: Record) -> datetime | None:
     kind, milliseconds = message.timestamp()
-    return {
-        "topic": message.topic(),
-        "partition": message.partition(),
-        "offset": message.offset(),
-        "key": text_or_bytes(message.key()),
-        "headers": [{"k": name, "v": text_or_bytes(value)} for name, value in message.headers() or ()],
-        "ts": None if kind == TIMESTAMP_NOT_AVAILABLE else _EPOCH + timedelta(milliseconds=milliseconds),
-    }
+    return None if kind == TIMESTAMP_NOT_AVAILABLE else _EPOCH + timedelta(milliseconds=milliseconds)
 
 
-class Described(Sequence[dict[str, Any]]):
-    """The descriptions of a batch's records, one a document, each made when it is asked for. Pickles as a list."""
+_FACTS: dict[str, Callable[[Record], Any]] = {
+    "topic": lambda message: message.topic(),
+    "partition": lambda message: message.partition(),
+    "offset": lambda message: message.offset(),
+    "key": lambda message: text_or_bytes(message.key()),
+    "headers": _headers,
+    "ts": _moment,
+}
+_ON_REQUEST: dict[str, Callable[[Record], Any]] = {
+    **_FACTS,
+    "timestamp": _moment,
+    "value": lambda message: text_or_bytes(message.value()),
+}
+"""What is read by name only: another name for ``ts``, and the value as it came."""
 
-    __slots__ = ("_messages",)
+
+class Description(Mapping[str, Any]):
+    """What is known of a record besides its document: topic, partition, offset, key, headers, ts.
+
+    ``timestamp`` and ``value`` (text or bytes, as it came) are there to be asked for, and not listed. Every fact is
+    made when it is asked for.
+    """
+
+    __slots__ = ("_message",)
+
+    def __init__(self, message: Record) -> None:
+        self._message = message
+
+    def __getitem__(self, name: str) -> Any:
+        return _ON_REQUEST[name](self._message)
+
+    def __contains__(self, name: object) -> bool:
+        return name in _ON_REQUEST
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(_FACTS)
+
+    def __len__(self) -> int:
+        return len(_FACTS)
+
+    def __repr__(self) -> str:
+        return repr(dict(self))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        message = self._message
+        kept = message.topic(), message.partition(), message.offset(), message.key(), message.value()
+        return _restored, (*kept, message.headers(), message.timestamp())
+
+
+class _Kept:
+    """A message that has been to another process."""
+
+    __slots__ = ("_facts",)
+
+    def __init__(self, *facts: Any) -> None:
+        self._facts = facts
+
+    def topic(self) -> Any:
+        return self._facts[0]
+
+    def partition(self) -> Any:
+        return self._facts[1]
+
+    def offset(self) -> Any:
+        return self._facts[2]
+
+    def key(self) -> Any:
+        return self._facts[3]
+
+    def value(self) -> Any:
+        return self._facts[4]
+
+    def headers(self) -> Any:
+        return self._facts[5]
+
+    def timestamp(self) -> Any:
+        return self._facts[6]
+
+
+def _restored(*facts: Any) -> Description:
+    return Description(_Kept(*facts))
+
+
+class Described(Mapping[int, Description]):
+    """The descriptions of records by offset, each made when it is asked for."""
+
+    __slots__ = ("_by_offset", "_first", "_messages")
 
     def __init__(self, messages: Sequence[Record]) -> None:
         self._messages = messages
+        self._first = messages[0].offset()
+        self._by_offset: dict[int, Record] | None = None
+
+    def __getitem__(self, offset: int) -> Description:
+        index = offset - self._first
+        if 0 <= index < len(self._messages) and self._messages[index].offset() == offset:
+            return Description(self._messages[index])
+        if self._by_offset is None:  # there are gaps, where transactions end and where a topic was compacted
+            self._by_offset = dict(zip(self, self._messages, strict=True))
+        return Description(self._by_offset[offset])
+
+    def __iter__(self) -> Iterator[int]:
+        return map(_offset, self._messages)
 
     def __len__(self) -> int:
         return len(self._messages)
 
-    def __getitem__(self, index: Any) -> Any:
-        if isinstance(index, slice):
-            return Described(self._messages[index])
-        return describe(self._messages[index])
-
-    def __iter__(self) -> Iterator[dict[str, Any]]:
-        return map(describe, self._messages)
-
     def __reduce__(self) -> tuple[Any, ...]:
-        return list, (list(self),)
+        return dict, (list(self.items()),)
 
 
 class Decoder:
@@ -97,8 +181,8 @@ class Decoder:
             "bytes": lambda raw: {"value": raw},
         }[format]
 
-    def decode(self, messages: list[Record]) -> tuple[list[Document], Sequence[int], list[Reject], list[Record]]:
-        """Documents, their offsets, what could not be decoded, and the message behind each document."""
+    def decode(self, messages: list[Record]) -> tuple[list[Document], Sequence[int], list[Reject]]:
+        """Documents, their offsets, and what could not be decoded."""
         values = list(map(_value, messages))
         offsets: Sequence[int] = _offsets(messages)
         documents: list[Document] = []
@@ -111,8 +195,8 @@ class Decoder:
             documents, offsets, rejects, messages = self._one_by_one(messages)
         if self._metadata_field is not None:
             for document, message in zip(documents, messages, strict=True):
-                document[self._metadata_field] = describe(message)
-        return documents, offsets, rejects, messages
+                document[self._metadata_field] = dict(Description(message))
+        return documents, offsets, rejects
 
     def _one_by_one(self, messages: list[Record]) -> tuple[list[Document], list[int], list[Reject], list[Record]]:
         documents: list[Document] = []

@@ -248,12 +248,12 @@ class KafkaReader(SourceReader):
                 return None
         count, now = ticks(messages, self._now)
         messages = messages[:count]
-        documents, offsets, rejects, kept = self._decoder.decode(messages)
+        documents, offsets, rejects = self._decoder.decode(messages)
         first = messages[0].offset()
         queue.messages = queue.messages[count:]
         self._offset = messages[-1].offset() + 1
         self._now = now
-        meta = {"source": self._meta, "records": Described(kept)}
+        meta = {"source": self._meta, "records": Described(messages)}
         return Batch(documents, queue.name, first, offsets, now, rejects, meta)
 
     def _nothing(self) -> Batch | None:

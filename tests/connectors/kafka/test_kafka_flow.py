@@ -71,12 +71,59 @@ def test_poison_records_become_dead_letters_on_a_topic(cluster: Kafka) -> None:
         .build()
     )
     run_main(definition.compile())
-    assert _values(cluster, sink) == [{"n": 1, "m": 2}, {"n": 2, "m": 3}]
+    assert sorted(_values(cluster, sink), key=lambda d: d["n"]) == [{"n": 1, "m": 2}, {"n": 2, "m": 3}]
     (letter,) = _values(cluster, dead)
     assert letter["errInfo"]["reason"] == "is not valid JSON: Input data was truncated"
     assert letter["raw"] == "eyJuIjog"
     meta = letter["_stream_meta"]["source"]
     assert (meta["type"], meta["topic"], meta["partition"], meta["position"]) == ("kafka", source, 0, 1)
+
+
+def test_what_is_known_of_a_record_is_read_in_expressions_and_stands_in_dead_letters(cluster: Kafka) -> None:
+    source, sink, dead = new_topic(cluster), new_topic(cluster), new_topic(cluster)
+    headers = [("trace", b"7")]
+    produce(cluster, source, [b'{"n": [1, 2]}', b"{", b'{"n": ["x"]}'], key=b"k", headers=headers, timestamp=1000)
+    kafka = {"type": "kafka", "bootstrap_servers": cluster.bootstrap}
+    names = ("topic", "partition", "offset", "key", "headers", "timestamp", "value")
+    definition = (
+        pipeline("known")
+        .source("kafka", topics=source, bootstrap_servers=cluster.bootstrap, stop_at_end=True)
+        .stages(
+            [
+                {"$unwind": "$n"},
+                {"$set": {"m": {"$add": ["$n", 1]}}},
+                {"$project": {"m": 1, **{name: {"$meta": f"stream.source.{name}"} for name in names}}},
+            ]
+        )
+        .sink("kafka", topic=sink, bootstrap_servers=cluster.bootstrap)
+        .on_error(StreamingErrorPolicy.builder().dead_letter({**kafka, "topic": dead}).granularity("document").build())
+        .build()
+    )
+    run_main(definition.compile())
+    known = {
+        "topic": source,
+        "partition": 0,
+        "offset": 0,
+        "key": "k",
+        "headers": [{"k": "trace", "v": "7"}],
+        "timestamp": "1970-01-01T00:00:01Z",
+        "value": '{"n": [1, 2]}',
+    }
+    assert sorted(_values(cluster, sink), key=lambda d: d["m"]) == [{"m": 2, **known}, {"m": 3, **known}]
+    letters = sorted(_values(cluster, dead), key=lambda letter: letter["_stream_meta"]["source"]["offset"])
+    assert [letter["_stream_meta"]["source"] for letter in letters] == [
+        {
+            "type": "kafka",
+            "partition": 0,
+            "topic": source,
+            "position": offset,
+            "ts": {"$date": "1970-01-01T00:00:01.000Z"},
+            "offset": offset,
+            "key": "k",
+            "headers": [{"k": "trace", "v": "7"}],
+        }
+        for offset in (1, 2)
+    ]
 
 
 def test_a_run_with_a_store_goes_on_where_the_last_one_ended(cluster: Kafka, tmp_path: Path) -> None:

@@ -49,9 +49,10 @@ def test_the_sample_rate_is_kept_and_a_seed_fixes_it() -> None:
 
 
 def test_metadata_of_the_stream_is_read_by_path() -> None:
-    env = Environment(meta={"stream": {"source": {"topic": "orders"}}})
+    env = Environment(position=7, meta={"stream": {"source": {"topic": "orders"}}})
+    env.at(1)
     assert _function({"$meta": "stream.source.topic"})({}, env) == "orders"
-    assert _function({"$meta": "stream"})({}, env) == {"source": {"topic": "orders"}}
+    assert _function({"$meta": "stream"})({}, env) == {"source": {"topic": "orders", "position": 8}}
     assert _function({"$ifNull": [{"$meta": "stream.window.start"}, "none"]})({}, env) == "none"
 
 

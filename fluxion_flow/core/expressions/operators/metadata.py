@@ -23,14 +23,16 @@ class Metadata(Node):
         return iter(())
 
     def emit(self, e: Emitter) -> Atom:
-        return e.assign(f"env.metadata({self.path!r})", kinds.ANY)
+        return e.assign(f"env.metadata({tuple(self.path.split('.'))!r})", kinds.ANY)
 
 
 @form("$meta", arity="'stream.…'", examples=[({}, {"$meta": "stream.source.topic"}, MISSING)])
 def meta(spec: Any, where: Where, parser: Parser) -> Node:
     """What the stream knows of the record: ``stream``, ``stream.source.topic``, ``stream.window.start`` …
 
-    Nothing where the source or the stage gives no such value, and in an offline run. MongoDB: $meta.
+    Every source gives ``stream.source.type``, ``.partition`` and ``.position`` (a byte, an offset, an index); what else
+    there is, is said on the source's page. Nothing where the source or the stage gives no such value, behind a stage
+    that combines documents, and in an offline run. MongoDB: $meta.
     """
     if isinstance(spec, str) and (spec == "stream" or spec.startswith("stream.")):
         parser.check_path(spec, where)
