@@ -204,8 +204,8 @@ def _visible(options: Mapping[str, Any], connector: str, kind: Kind) -> dict[str
         declared = find_connector(connector).options(kind)
     except ConnectorUnavailable:
         return {}
-    secret = {name for option in declared if option.secret for name in (option.name, option.camel_name)}
-    known = {name for option in declared for name in (option.name, option.camel_name)} - secret
+    secret = {name for option in declared if option.secret for name in option.names}
+    known = {name for option in declared for name in option.names} - secret
     simple = (str, int, float, bool, Reference)
     return {k: _masked(to_data(v)) for k, v in options.items() if k in known and isinstance(v, simple)}
 

@@ -97,6 +97,8 @@ class Option:
     choices: tuple[Any, ...] | None = None
     minimum: float | None = None
     items: OptionType | None = None
+    also: tuple[str, ...] = ()
+    """Other names that mean the same, such as those of Fluxion's own connectors."""
 
     @property
     def required(self) -> bool:
@@ -107,6 +109,11 @@ class Option:
         """The camelCase alias: ``bootstrapServers`` for ``bootstrap_servers``."""
         first, *rest = self.name.split("_")
         return first + "".join(map(str.capitalize, rest))
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Every name that it may be given by."""
+        return tuple(dict.fromkeys((self.name, self.camel_name, *self.also)))
 
     def json_schema(self) -> dict[str, Any]:
         """The JSON Schema (2020-12) of the option's value, without references."""
@@ -196,7 +203,7 @@ def validate_given(
 ) -> dict[str, Any]:
     """Like :func:`validate`, for a part of the options: nothing is required and no default is filled in."""
     by_name = {option.name: option for option in options}
-    aliases = {option.camel_name: option.name for option in options}
+    aliases = {other: option.name for option in options for other in option.names}
     result: dict[str, Any] = {}
     seen: dict[str, str] = {}
     for key, value in given.items():

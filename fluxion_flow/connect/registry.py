@@ -349,4 +349,4 @@ def _connector_of(
 
 
 def _all_names(options: Sequence[Option]) -> set[str]:
-    return {name for option in options for name in (option.name, option.camel_name)}
+    return {name for option in options for name in option.names}

@@ -167,7 +167,7 @@ def _secret_options(type_: Any, kind: Kind | None = None) -> frozenset[str]:
         return frozenset()
     kinds: tuple[Kind, ...] = ("source", "sink") if kind is None else (kind,)
     options: list[Option] = [option for k in kinds for option in connector.options(k) if option.secret]
-    return frozenset(name for option in options for name in (option.name, option.camel_name))
+    return frozenset(name for option in options for name in option.names)
 
 
 def _without_secrets(value: Any, where: Where, is_secret: bool) -> Any:

@@ -231,3 +231,14 @@ def test_the_json_schema_allows_references_and_forbids_unknown_names() -> None:
     assert list(validator.iter_errors(good)) == []
     for bad in ({}, {"bootstrap_servers": "a", "x": 1}, {"bootstrap_servers": "a", "batch": "many"}):
         assert list(validator.iter_errors(bad))
+
+
+def test_an_option_may_have_other_names() -> None:
+    options = [Option("url", "string", "Where to send.", also=("endpoint",))]
+    problems = Problems()
+    assert validate(options, {"endpoint": "http://a"}, Where.at("sink"), problems, "connector 'http'") == {
+        "url": "http://a"
+    }
+    assert not problems
+    validate(options, {"url": "http://a", "endpoint": "http://b"}, Where.at("sink"), problems, "connector 'http'")
+    assert list(map(str, problems)) == ["sink.endpoint: the same option as 'url'; give one of the two"]

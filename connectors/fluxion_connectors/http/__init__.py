@@ -36,7 +36,7 @@ __all__ = [
     "connector",
 ]
 
-_URL = Option("url", "string", "The server to ask.", None)
+_URL = Option("url", "string", "The server to ask.", None, also=("endpoint",))
 _HEADERS = Option("headers", "object", "Headers of every request.", None, secret=True)
 _TIMEOUT = Option("timeout", "duration", "How long to wait for the server.", 30.0, minimum=0.001)
 _EXTENDED = Option(
@@ -171,7 +171,12 @@ connector = Connector(
     sink=HttpSink,
     source_options=(*_POLLING, *_WEBHOOK, _EXTENDED),
     sink_options=(
-        Option("url", "string", "Where to send; with body: document, '{field}' takes a value of the document."),
+        Option(
+            "url",
+            "string",
+            "Where to send; with body: document, '{field}' takes a value of the document.",
+            also=("endpoint",),
+        ),
         Option("method", "string", "The method.", "POST", choices=("POST", "PUT", "PATCH", "DELETE")),
         Option(
             "body",
