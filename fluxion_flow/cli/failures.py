@@ -20,6 +20,7 @@ _BY_NAME = {
     "StoreInUse": STORE,
     "IncompatibleCheckpoint": STORE,
     "SnapshotError": STORE,
+    "StoreUnreadable": STORE,
     "DrainTimedOut": DRAIN_TIMEOUT,
 }
 """Errors of the runtime by name: importing them would import the engine."""

@@ -22,10 +22,14 @@ from .store import check_store
 
 @dataclass(frozen=True)
 class Entry:
-    """``store``: the recovery directory, if any; ``process``: this process's number in its cluster."""
+    """``store``: the recovery directory, if any; ``process``: this process's number in its cluster.
+
+    ``addresses`` are those of all its processes; ``""`` for a process that runs alone.
+    """
 
     store: Path | None
     process: int
+    addresses: str = ""
 
 
 def entry(argv: list[str] | None = None, environ: dict[str, str] | None = None) -> Entry | None:
@@ -37,17 +41,31 @@ def entry(argv: list[str] | None = None, environ: dict[str, str] | None = None) 
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
     parser.add_argument("-r", "--recovery-directory", default=environ.get("BYTEWAX_RECOVERY_DIRECTORY"))
     parser.add_argument("-i", "--process-id", type=int, default=environ.get("BYTEWAX_PROCESS_ID"))
-    found, process = None, 0
+    parser.add_argument("-a", "--addresses", default=environ.get("BYTEWAX_ADDRESSES"))
+    found, process, addresses = None, None, None
     with contextlib.suppress(argparse.ArgumentError):
         known, _ = parser.parse_known_args(sys.argv[1:] if argv is None else argv)
-        found, process = known.recovery_directory, int(known.process_id or 0)
-    return Entry(Path(found) if found else None, process)
+        found, process, addresses = known.recovery_directory, known.process_id, known.addresses
+    if process is None:
+        process = _number_in_set(environ)
+    return Entry(Path(found) if found else None, int(process or 0), addresses or _hosts(environ))
+
+
+def _number_in_set(environ: dict[str, str]) -> str | None:
+    """The process's number from its pod's name, as Bytewax takes it in a Kubernetes StatefulSet."""
+    pod, name = environ.get("BYTEWAX_POD_NAME"), environ.get("BYTEWAX_STATEFULSET_NAME")
+    return pod.removeprefix(f"{name}-") if pod and name else None
+
+
+def _hosts(environ: dict[str, str]) -> str:
+    path = environ.get("BYTEWAX_HOSTFILE_PATH")
+    return ";".join(Path(path).read_text().split()) if path and Path(path).is_file() else ""
 
 
 def enter(pipeline: str) -> None:
     """Prepare the process for a run of ``pipeline``, when `python -m bytewax.run` is what runs.
 
-    Raises :class:`~fluxion_flow.runtime.lease.StoreInUse` and
+    Raises :class:`~fluxion_flow.runtime.lease.StoreInUse`, :class:`~fluxion_flow.runtime.store.StoreUnreadable` and
     :class:`~fluxion_flow.runtime.manifest.IncompatibleCheckpoint`.
     """
     found = entry()
@@ -55,8 +73,8 @@ def enter(pipeline: str) -> None:
         return
     install_ending()
     if found.store is not None and found.store.is_dir():
-        take_lease(found.store, found.process)
-        check_store(found.store, pipeline)
+        take_lease(found.store, found.process, found.addresses)
+        check_store(found.store, pipeline, whole=not found.addresses)
     install_signal_handlers()
 
 

@@ -102,6 +102,7 @@ class GroupLogic(StatefulBatchLogic[Any, Any, Any]):
             "sequence": self._sequence,
             "timestamp": self._timestamp,
             "told": self._told,
+            "keys": len(self._state),
             "state": state,
         }
 
