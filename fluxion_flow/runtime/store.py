@@ -53,7 +53,7 @@ class Execution:
 
 @dataclass(frozen=True)
 class StepState:
-    """The state of one step: its full id (``pipeline.step``), parts, keys (``None``: not counted), bytes, last epoch."""
+    """The state of one step: full id (``pipeline.step``), parts, keys (``None``: not counted), bytes, last epoch."""
 
     step: str
     parts: int

@@ -87,7 +87,7 @@ class Stuck(StreamingSink):
 class StuckWriter(SinkWriter):
     def write(self, batch):
         if os.environ.get("STUCK"):
-            print("stuck", flush=True)
+            print("stuck\\n", end="", flush=True)
             raise ConnectionError("no answer to " + secret("TOKEN").resolve())
         with open("out.jsonl", "a") as file:
             file.writelines('{"_id": %d}\\n' % document["_id"] for document in batch.documents)
