@@ -1,7 +1,7 @@
 # make demo    run the orders quickstart into ./out and say what came of it
 # make test    run the tests; PYTEST_ARGS="-k group" narrows them
 # make lint    ruff (lint and format), mypy --strict, the import floors
-# make bench   run the benchmarks; make bench-core runs Core's beside plain Python, mongomock and mingo
+# make bench   run the benchmarks; make bench-core runs those of Core, beside plain Python, mongomock and mingo
 # make docs    write the reference pages, and check every example in the README and the docs by running it
 # make clean   remove what runs and tools have left (.venv stays)
 #
@@ -34,6 +34,7 @@ bench: env
 
 bench-core: env
 	$(BIN)/python benchmarks/bench_core.py $(BENCH_ARGS)
+	$(BIN)/python benchmarks/bench_operators.py
 
 docs: env
 	$(BIN)/python scripts/make_reference.py

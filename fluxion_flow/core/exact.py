@@ -71,7 +71,7 @@ def merge(a: SumState, b: SumState) -> SumState:
     a[0] += b[0]
     if len(b) > 1:
         if b[1].__class__ is Decimal:
-            _add_decimal(a, b[1])
+            _join_decimal(a, b[1])
             a += b[2:]
         else:
             a += b[1:]
@@ -239,7 +239,11 @@ def _special(nans: int, infinities: int, negative_infinities: int) -> float | No
 
 def _add_decimal(state: SumState, value: Decimal) -> None:
     """Add a decimal exactly, as the decimal128 that it is."""
-    value = DECIMAL128.plus(value) if value.is_finite() else Decimal(value)
+    _join_decimal(state, DECIMAL128.plus(value) if value.is_finite() else Decimal(value))
+
+
+def _join_decimal(state: SumState, value: Decimal) -> None:
+    """Add an exact sum of decimals, of any number of digits."""
     if len(state) < 2 or state[1].__class__ is not Decimal:
         state.insert(1, value)
         return

@@ -155,3 +155,18 @@ def test_a_sliding_sum_takes_only_numbers():
     assert sliding.count == 0
     assert shown(sliding.total()) == "int 0"
     assert sliding.mean() is None
+
+
+def test_merged_decimals_keep_every_digit():
+    """Sums of decimals have more digits than a decimal: they are rounded when the result is read, never before."""
+    parts = [[D("-1E+20"), D("1E-6176")], [1]]
+    states = []
+    for values in parts:
+        state = exact.zero()
+        for value in values:
+            exact.add(state, value)
+        states.append(state)
+    one = exact.zero()
+    for value in (1, D("-1E+20"), D("1E-6176")):
+        exact.add(one, value)
+    assert repr(exact.total(exact.merge(states[1], states[0]))) == repr(exact.total(one))

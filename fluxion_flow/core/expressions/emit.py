@@ -58,6 +58,10 @@ class Doc:
         return Doc(self.base, {**self.fields, **changes}, self.removed - set(changes))
 
 
+class Surprise(Exception):
+    """A document does not fit the speculative tier."""
+
+
 K = TypeVar("K", bound=Hashable)
 
 
@@ -99,6 +103,7 @@ class Emitter:
         self._next: dict[str, int] = {}
         self._reads: Scoped[tuple[str, tuple[str, ...]]] = Scoped()
         self._built: Scoped[int] = Scoped()
+        self._numbers: Scoped[str] = Scoped()
         self._alive: list[object] = []
 
     # -- lines and blocks ---------------------------------------------------------------------------------------
@@ -114,12 +119,14 @@ class Emitter:
         self.indent += 1
         self._reads.enter()
         self._built.enter()
+        self._numbers.enter()
 
     def close(self) -> None:
         """End the block that was opened last. What was read in it is not taken as known any more."""
         self.indent -= 1
         self._reads.leave()
         self._built.leave()
+        self._numbers.leave()
 
     @contextmanager
     def block(self, header: str) -> Iterator[None]:
@@ -340,9 +347,20 @@ class Emitter:
 
     def plain_number(self, atom: Atom) -> str:
         """Source of "is an int or a float", ``""`` when that is known."""
-        if atom.is_only(kinds.INT | kinds.FLOAT):
+        if atom.is_only(kinds.INT | kinds.FLOAT) or atom.code in self._numbers:
             return ""
         return f"({atom.code}.__class__ is float or {atom.code}.__class__ is int)"
+
+    def know_numbers(self, atoms: Sequence[Atom]) -> None:
+        """From here on, to the end of the block, these atoms are known to be ints or floats."""
+        for atom in atoms:
+            if atom.code not in self._numbers and atom.code.isidentifier():
+                self._numbers[atom.code] = atom
+
+    @property
+    def surprise(self) -> str:
+        """The name of the exception that ends the speculative tier for a document."""
+        return self.bind(Surprise, "Surprise")
 
     def guarded(self, guards: Sequence[str], fast: Callable[[], Atom], slow: str, kind: int) -> Atom:
         """``fast`` where all guards hold, else the value of ``slow`` (usually the call of the operator's function)."""

@@ -72,6 +72,10 @@ class Call(Node):
             yield node
 
     def emit(self, e: Emitter) -> Atom:
+        if self.operator.symbol and len(self.arguments) >= 2:
+            from . import infix
+
+            return infix.write(e, infix.steps_of(e, self))
         atoms = [e.value(a) for a in self.arguments]
         keywords = [(name, e.value(node)) for name, node in self.keywords]
         if self.operator.fast is not None and not keywords:

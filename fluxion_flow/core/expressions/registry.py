@@ -53,6 +53,8 @@ class Operator:
     examples: tuple[Example, ...]
     fast: Callable[[Emitter, list[Atom]], Atom | None] | None = None
     uses_env: bool = False
+    symbol: str = ""
+    """Python's infix operator that means the same for plain numbers whose result fits."""
 
     @property
     def doc(self) -> str:

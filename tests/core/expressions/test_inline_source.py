@@ -61,7 +61,7 @@ VALUES = [
 INLINE = sorted(
     (name, entry)
     for name, entry in all_operators().items()
-    if isinstance(entry, Operator) and entry.fast is not None and not entry.uses_env
+    if isinstance(entry, Operator) and (entry.fast is not None or entry.symbol) and not entry.uses_env
 )
 
 

@@ -28,8 +28,6 @@ from ..registry import operator
 _WIDE = Context(prec=12_400, Emin=MIN_EMIN, Emax=MAX_EMAX, traps=[])
 """Room for the quotient of any two decimals, so that a remainder is exact."""
 
-INT64 = "-9223372036854775808 <= {0} <= 9223372036854775807"
-
 
 def _two_numbers(name: str, a: Any, b: Any) -> None:
     for value in (a, b):
@@ -74,27 +72,7 @@ def multiply(*factors: Any) -> Any:
     return None if nothing else result
 
 
-@multiply.inline
-def _multiply(e: Emitter, atoms: list[Atom]) -> Atom | None:
-    return _chain(e, atoms, "*", e.bind(multiply.function, "multiply"))
-
-
-def _chain(e: Emitter, atoms: list[Atom], symbol: str, slow: str) -> Atom | None:
-    if len(atoms) < 2:
-        return None
-
-    def fast() -> Atom:
-        total = atoms[0]
-        for atom in atoms[1:]:
-            total = e.assign(f"{total.code} {symbol} {atom.code}", kinds.INT | kinds.FLOAT)
-            if not any(a.is_only(kinds.FLOAT) for a in (*atoms[:1], atom)):
-                code = total.code
-                e.line(f"if {code}.__class__ is int and not {INT64.format(code)}: {code} = float({code})")
-        return total
-
-    guards = [e.plain_number(a) for a in atoms]
-    call = f"{slow}({', '.join(a.code for a in atoms)})"
-    return e.guarded(guards, fast, call, kinds.NUMBER | kinds.NULL | kinds.DATE)
+multiply.symbol = "*"
 
 
 @operator(
@@ -154,9 +132,7 @@ def _cut_millis(number: Any) -> int:
     return int(number)
 
 
-@add.inline
-def _add(e: Emitter, atoms: list[Atom]) -> Atom | None:
-    return _chain(e, atoms, "+", e.bind(add.function, "add"))
+add.symbol = "+"
 
 
 @operator(
@@ -188,9 +164,7 @@ def subtract(minuend: Any, subtrahend: Any) -> Any:
     return int64(result) if result.__class__ is int else result
 
 
-@subtract.inline
-def _subtract(e: Emitter, atoms: list[Atom]) -> Atom | None:
-    return _chain(e, atoms, "-", e.bind(subtract.function, "subtract"))
+subtract.symbol = "-"
 
 
 @operator(
@@ -216,14 +190,7 @@ def divide(dividend: Any, divisor: Any) -> Any:
     return DECIMAL128.divide(x, y) if x.__class__ is Decimal else x / y
 
 
-@divide.inline
-def _divide(e: Emitter, atoms: list[Atom]) -> Atom | None:
-    a, b = atoms
-    guards = [e.plain_number(a), e.plain_number(b), f"{b.code} != 0"]
-    slow = f"{e.bind(divide.function, 'divide')}({a.code}, {b.code})"
-    return e.guarded(
-        guards, lambda: e.assign(f"{a.code} / {b.code}", kinds.FLOAT), slow, kinds.NUMBER | kinds.NULL
-    )  # fmt: skip
+divide.symbol = "/"
 
 
 @operator(

@@ -25,6 +25,8 @@ def in_order(items: list[Any], descending: bool) -> list[Any]:
 
 
 def _count(name: str, n: Any) -> int:
+    if n.__class__ is int and 0 < n < 2**31:
+        return int(n)
     return whole_number(name, "n", n, 1, 2**63 - 1)
 
 

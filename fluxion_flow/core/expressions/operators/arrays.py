@@ -10,6 +10,7 @@ from ...values import INT32_MAX, MISSING, EvaluationError, is_nullish, type_name
 from .. import kinds
 from ..emit import Atom, Emitter
 from ..registry import operator
+from .comparison import nin
 from .whole_numbers import whole_number
 
 LONGEST_RANGE = 6_500_000
@@ -181,22 +182,30 @@ def in_(value: Any, array: Any) -> bool:
     return any(equal(value, item) for item in array)
 
 
-@in_.inline
-def _in(e: Emitter, atoms: list[Atom]) -> Atom | None:
-    value, array = atoms
-    items = e.namespace.get(array.code)
-    if items.__class__ is list:
-        keys = e.bind(frozenset(map(canonical, items)), "items")
-        if value.is_only(kinds.STRING | kinds.INT):
-            return e.assign(f"{value.code} in {keys}", kinds.BOOL)
-        key = e.bind(canonical, "canonical")
-        plain = f"{value.code}.__class__ is str or {value.code}.__class__ is int"
-        return e.assign(f"({value.code} if {plain} else {key}({value.code})) in {keys}", kinds.BOOL)
-    if not value.may_be(kinds.STRING) or not array.may_be(kinds.ARRAY):
-        return None
-    slow = f"{e.bind(in_.function, 'in_')}({value.code}, {array.code})"
-    test = f"{value.code}.__class__ is str and {array.code}.__class__ is list"
-    return e.assign(f"{value.code} in {array.code} if {test} else {slow}", kinds.BOOL)
+def _membership(function: Callable[..., Any], symbol: str) -> Callable[[Emitter, list[Atom]], Atom | None]:
+    """Inline source of ``in`` or ``not in``: by keys for a constant array, else for strings alone."""
+
+    def inline(e: Emitter, atoms: list[Atom]) -> Atom | None:
+        value, array = atoms
+        items = e.namespace.get(array.code)
+        if items.__class__ is list:
+            keys = e.bind(frozenset(map(canonical, items)), "items")
+            if value.is_only(kinds.STRING | kinds.INT):
+                return e.assign(f"{value.code} {symbol} {keys}", kinds.BOOL)
+            key = e.bind(canonical, "canonical")
+            plain = f"{value.code}.__class__ is str or {value.code}.__class__ is int"
+            return e.assign(f"({value.code} if {plain} else {key}({value.code})) {symbol} {keys}", kinds.BOOL)
+        if not value.may_be(kinds.STRING) or not array.may_be(kinds.ARRAY):
+            return None
+        slow = f"{e.bind(function, function.__name__)}({value.code}, {array.code})"
+        test = f"{value.code}.__class__ is str and {array.code}.__class__ is list"
+        return e.assign(f"{value.code} {symbol} {array.code} if {test} else {slow}", kinds.BOOL)
+
+    return inline
+
+
+in_.inline(_membership(in_.function, "in"))
+nin.inline(_membership(nin.function, "not in"))
 
 
 @operator(
@@ -229,6 +238,27 @@ def index_of_array(array: Any, value: Any, start: Any = 0, end: Any = INT32_MAX)
         if equal(array[i], value):
             return i
     return -1
+
+
+def place_in(array: list[Any], value: Any) -> int:
+    """As ``$indexOfArray`` for a string or an int: Python's own search, where what it finds is of the same type."""
+    if value not in array:  # what differs to Python differs to MongoDB
+        return -1
+    found = array.index(value)
+    return found if array[found].__class__ is value.__class__ else int(index_of_array.function(array, value))
+
+
+@index_of_array.inline
+def _index_of_array(e: Emitter, atoms: list[Atom]) -> Atom | None:
+    if len(atoms) != 2 or not atoms[0].may_be(kinds.ARRAY) or not atoms[1].may_be(kinds.STRING | kinds.INT):
+        return None
+    array, value = (atom.code for atom in atoms)
+    guards = [] if atoms[0].is_only(kinds.ARRAY) else [f"{array}.__class__ is list"]
+    if not atoms[1].is_only(kinds.STRING) and not atoms[1].is_only(kinds.INT):
+        guards.append(f"({value}.__class__ is str or {value}.__class__ is int)")
+    slow = f"{e.bind(index_of_array.function, 'index_of_array')}({array}, {value})"
+    fast = f"{e.bind(place_in, 'place_in')}({array}, {value})"
+    return e.guarded(guards, lambda: e.assign(fast, kinds.INT), slow, kinds.INT | kinds.NULL)
 
 
 @operator(

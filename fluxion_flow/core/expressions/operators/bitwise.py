@@ -116,3 +116,13 @@ def bit_not(number: Any) -> Any:
         return None
     _an_integer("$bitNot", number)
     return ~number
+
+
+@bit_not.inline
+def _bit_not(e: Emitter, atoms: list[Atom]) -> Atom | None:
+    (a,) = atoms
+    if not a.may_be(kinds.INT):
+        return None
+    guards = [f"{a.code}.__class__ is int", f"{INT64_MIN} <= {a.code} <= {INT64_MAX}"]
+    slow = f"{e.bind(bit_not.function, 'bit_not')}({a.code})"
+    return e.guarded(guards, lambda: e.assign(f"~{a.code}", kinds.INT), slow, kinds.INT | kinds.NULL)

@@ -110,7 +110,7 @@ ne.inline(_equality(ne.function, "!=", "is not"))
 
 
 def _order(function: Callable[..., Any], symbol: str) -> Callable[[Emitter, list[Atom]], Atom | None]:
-    """Inline source of an order comparison of numbers or of strings; NaN is left to the function."""
+    """Inline source of an order comparison of numbers or of strings; the function has the last word on NaN."""
 
     def inline(e: Emitter, atoms: list[Atom]) -> Atom | None:
         a, b = atoms
@@ -121,7 +121,12 @@ def _order(function: Callable[..., Any], symbol: str) -> Callable[[Emitter, list
                 guard = f"{y.code}.__class__ is str"
                 return e.assign(f"{a.code} {symbol} {b.code} if {guard} else {slow}", kinds.BOOL)
         guards = [e.plain_number(x) for x in (a, b) if not _literal_number(x.code)]
-        guards += [f"{x.code} == {x.code}" for x in (a, b) if x.may_be(kinds.FLOAT) and not _literal_number(x.code)]
+        # NaN stands below every number: not above a literal, which is Python's answer too
+        never_above = a if symbol[0] == ">" and _literal_number(b.code) else None
+        never_above = b if symbol[0] == "<" and _literal_number(a.code) else never_above
+        for x in (a, b):
+            if x.may_be(kinds.FLOAT) and not _literal_number(x.code) and x is not never_above:
+                guards.append(f"{x.code} == {x.code}")
         guard = " and ".join(g for g in guards if g) or "True"
         return e.assign(f"({a.code} {symbol} {b.code}) if {guard} else {slow}", kinds.BOOL)
 
@@ -132,3 +137,13 @@ gt.inline(_order(gt.function, ">"))
 gte.inline(_order(gte.function, ">="))
 lt.inline(_order(lt.function, "<"))
 lte.inline(_order(lte.function, "<="))
+
+
+@cmp.inline
+def _cmp(e: Emitter, atoms: list[Atom]) -> Atom | None:
+    a, b = atoms
+    guards = [e.plain_number(x) for x in atoms if not _literal_number(x.code)]
+    guards += [f"{x.code} == {x.code}" for x in atoms if x.may_be(kinds.FLOAT) and not _literal_number(x.code)]
+    slow = f"{e.bind(cmp.function, 'cmp')}({a.code}, {b.code})"
+    fast = f"({a.code} > {b.code}) - ({a.code} < {b.code})"
+    return e.guarded(guards, lambda: e.assign(fast, kinds.INT), slow, kinds.INT)

@@ -52,6 +52,8 @@ def to_long(value: Any) -> int:
 
 
 def _to_whole(value: Any, target: str) -> int:
+    if value.__class__ is str and len(value) < 10 and value.isdigit() and value.isascii():
+        return int(value)
     if isinstance(value, (float, Decimal)):
         if not math.isfinite(value):
             raise cannot(value, target, f"it is {value}")
@@ -74,6 +76,8 @@ def _to_whole(value: Any, target: str) -> int:
 
 def to_double(value: Any) -> float:
     """A double; dates become milliseconds. Raises :class:`ConversionError`. MongoDB: $toDouble."""
+    if value.__class__ is str and len(value) < 300 and _plain_digits(value):
+        return float(value)
     if isinstance(value, (bool, int)):
         return float(value)
     if isinstance(value, float):
@@ -114,6 +118,8 @@ def to_decimal(value: Any) -> Decimal:
 
     Raises :class:`ConversionError`. MongoDB: $toDecimal.
     """
+    if value.__class__ is str and len(value) < DECIMAL128.prec and _plain_digits(value):
+        return Decimal(value)
     if isinstance(value, (bool, int)):
         return decimal128(int(value))
     if isinstance(value, (float, Decimal)):

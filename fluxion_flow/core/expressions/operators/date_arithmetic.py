@@ -121,22 +121,28 @@ def date_subtract(*, start_date: Any, unit: Any, amount: Any, timezone: Any = "U
 
 
 def _moved(e: Emitter, atoms: Mapping[str, Atom], literals: Mapping[str, Any], function: Any, sign: str) -> Atom | None:
-    """Moves of less than a year by a literal amount: one addition, or one step of months in UTC."""
+    """Moves of less than a year, by units of one length or by a literal number of months in UTC, are one addition."""
     zone = zone_of(literals.get("timezone", None if "timezone" in atoms else "UTC"))
-    unit, amount, date = literals.get("unit"), literals.get("amount"), atoms["start_date"]
-    if zone is None or amount.__class__ is not int or not date.may_be(kinds.DATE):
+    unit, amount, date = literals.get("unit"), atoms["amount"], atoms["start_date"]
+    if zone is None or not date.may_be(kinds.DATE) or not amount.may_be(kinds.INT):
         return None
-    if unit in MONTHS and zone is UTC and MONTHS[unit] * abs(amount) <= 12:
-        fast = f"{e.bind(add_months, 'add_months')}({date.code}, {sign}({MONTHS[unit] * amount}))"
-    elif (
-        unit not in MILLIS
-        or MILLIS[unit] * abs(amount) > 366 * MILLIS["day"]
-        or (unit in ("day", "week") and zone.fixed is None)
-    ):
-        return None
-    else:
-        fast = f"{date.code} {sign} {e.bind(datetime.timedelta(milliseconds=MILLIS[unit] * amount), 'delta')}"
     guards = [_is_date(e, date), f"1 < {date.code}.year < 9999"]
+    number = literals.get("amount")
+    if unit in MILLIS and (unit not in ("day", "week") or zone.fixed is not None):
+        most = 366 * MILLIS["day"] // MILLIS[unit]
+        one = datetime.timedelta(milliseconds=MILLIS[unit])
+        if number is None:
+            guards += ["" if amount.is_only(kinds.INT) else f"{amount.code}.__class__ is int"]
+            guards += [f"-{most} <= {amount.code} <= {most}"]
+            fast = f"{date.code} {sign} {amount.code} * {e.bind(one, 'unit')}"
+        elif number.__class__ is int and abs(number) <= most:
+            fast = f"{date.code} {sign} {e.bind(one * number, 'delta')}"
+        else:
+            return None
+    elif unit in MONTHS and zone is UTC and number.__class__ is int and MONTHS[unit] * abs(number) <= 12:
+        fast = f"{e.bind(add_months, 'add_months')}({date.code}, {sign}({MONTHS[unit] * number}))"
+    else:
+        return None
     return e.guarded(
         guards, lambda: e.assign(fast, kinds.DATE), _call(e, function, atoms), kinds.DATE | kinds.NULL
     )  # fmt: skip

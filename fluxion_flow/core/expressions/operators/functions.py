@@ -108,13 +108,18 @@ def calling(body: Callable[..., Any], *, context: bool = False) -> Callable[...,
     """
 
     def call(*arguments: Any) -> Any:
-        return document_value(body(*[_own(argument) for argument in arguments]))
+        value = body(*[argument if argument.__class__ in _SCALARS else _own(argument) for argument in arguments])
+        return value if value.__class__ in _SCALARS else document_value(value)
 
     def call_with_context(*arguments: Any) -> Any:
         *values, env = arguments
         return document_value(body(*[_own(value) for value in values], context=env.context))
 
     return call_with_context if context else call
+
+
+_SCALARS = frozenset({str, int, float, bool, type(None)})
+"""Classes whose values pass in and out of functions as they are."""
 
 
 def _own(value: Any) -> Any:

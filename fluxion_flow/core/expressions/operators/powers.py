@@ -240,6 +240,17 @@ def log(number: Any, base: Any) -> Any:
     return over / under if math.isfinite(over) or math.isfinite(under) else math.nan
 
 
+@log.inline
+def _log(e: Emitter, atoms: list[Atom]) -> Atom | None:
+    number, base = (atom.code for atom in atoms)
+    guards = [g for g in map(e.plain_number, atoms) if g]
+    guards += [f"0 < {number} <= 1e300", f"0 < {base} <= 1e300", f"{base} != 1"]
+    slow = f"{e.bind(log.function, 'log')}({number}, {base})"
+    of_double = e.bind(math.log, "log_of_double")
+    fast = f"{of_double}({number}) / {of_double}({base})"
+    return e.guarded(guards, lambda: e.assign(fast, kinds.FLOAT), slow, kinds.NUMBER | kinds.NULL)
+
+
 @operator(
     "$sigmoid",
     returns=kinds.NUMBER | kinds.NULL,
@@ -259,3 +270,12 @@ def sigmoid(number: Any) -> Any:
         return 1.0 / (1.0 + math.exp(-number))
     except OverflowError:
         return 0.0
+
+
+@sigmoid.inline
+def _sigmoid(e: Emitter, atoms: list[Atom]) -> Atom | None:
+    (a,) = atoms
+    guards = [e.plain_number(a), f"-700 <= {a.code} <= 700"]
+    slow = f"{e.bind(sigmoid.function, 'sigmoid')}({a.code})"
+    fast = f"1.0 / (1.0 + {e.bind(math.exp, 'exp_of_double')}(-{a.code}))"
+    return e.guarded(guards, lambda: e.assign(fast, kinds.FLOAT), slow, kinds.NUMBER | kinds.NULL)

@@ -256,3 +256,14 @@ def index_of_bytes(string: Any, substring: Any, start: Any = 0, end: Any = INT32
     if string.isascii():
         return string.find(substring, first, last)
     return _bytes(string).find(_bytes(substring), first, last)
+
+
+@index_of_bytes.inline
+def _index_of_bytes(e: Emitter, atoms: list[Atom]) -> Atom | None:
+    if len(atoms) != 2 or never_strings(*atoms):
+        return None
+    codes = f"{atoms[0].code}, {atoms[1].code}"
+    slow = f"{e.bind(index_of_bytes.function, 'index_of_bytes')}({codes})"
+    fast = f"{atoms[0].code}.find({atoms[1].code})"
+    guards = [*(is_string(atom) for atom in atoms), f"{atoms[0].code}.isascii()"]
+    return e.guarded(guards, lambda: e.assign(fast, kinds.INT), slow, kinds.INT | kinds.NULL)

@@ -150,6 +150,12 @@ def _to_lower(e: Emitter, atoms: list[Atom]) -> Atom | None:
     return _ascii_method(e, atoms[0], "lower", e.bind(to_lower.function, "to_lower"))
 
 
+def _upper(operator: str, value: Any) -> str:
+    """A value as text with the letters a to z in upper case."""
+    text = value if value.__class__ is str else text_of(operator, value)
+    return text.upper() if text.isascii() else text.translate(_TO_UPPER)
+
+
 @operator(
     "$strcasecmp",
     returns=kinds.INT,
@@ -165,8 +171,7 @@ def strcasecmp(first: Any, second: Any) -> int:
 
     Numbers and dates become text first, null and missing are empty. Raises for other types. MongoDB: $strcasecmp.
     """
-    a = text_of("$strcasecmp", first).translate(_TO_UPPER)
-    b = text_of("$strcasecmp", second).translate(_TO_UPPER)
+    a, b = _upper("$strcasecmp", first), _upper("$strcasecmp", second)
     return (a > b) - (a < b)
 
 

@@ -22,8 +22,12 @@ def _declare(
     examples: list[Example],
     domain: Callable[[Any], bool] | None = None,
     takes: str = "",
+    inside: str = "-700.0 < {0} < 700.0",
 ) -> Operator:
-    """An operator of one number. ``domain`` tells which numbers it takes, ``takes`` says so."""
+    """An operator of one number. ``domain`` tells which numbers it takes, ``takes`` says so.
+
+    ``inside``: source of a test for doubles that ``of_double`` takes without any ado.
+    """
 
     def function(number: Any) -> Any:
         if is_nullish(number):
@@ -52,11 +56,11 @@ def _declare(
     @declared.inline
     def inline(e: Emitter, atoms: list[Atom]) -> Atom | None:
         (a,) = atoms
-        if not a.may_be(kinds.FLOAT) or (domain is not None and domain is not _finite):
+        if not a.may_be(kinds.FLOAT):
             return None
         fast = e.bind(of_double, name[1:] + "_of_double")
         slow = f"{e.bind(function, name[1:])}({a.code})"
-        test = f"{a.code}.__class__ is float and -700.0 < {a.code} < 700.0"
+        test = f"{a.code}.__class__ is float and {inside.format(a.code)}"
         return e.assign(f"{fast}({a.code}) if {test} else {slow}", kinds.NUMBER | kinds.NULL)
 
     return declared
@@ -76,6 +80,7 @@ def _at_least_one(number: Any) -> bool:
 
 _FINITE = "a finite number"
 _UNIT = "a number from -1 to 1"
+_INSIDE_UNIT = "-1.0 < {0} < 1.0"
 
 
 def _examples(name: str, number: Any, value: Any, *wrong: Any) -> list[Example]:
@@ -90,9 +95,9 @@ cos = _declare("$cos", math.cos, decimals.cos, "The cosine of an angle in radian
 tan = _declare("$tan", math.tan, decimals.tan, "The tangent of an angle in radians",
                _examples("$tan", 0, 0.0, math.inf), _finite, _FINITE)  # fmt: skip
 asin = _declare("$asin", math.asin, decimals.asin, "The angle in radians whose sine is a number",
-                _examples("$asin", 0, 0.0, 2), _from_minus_one_to_one, _UNIT)  # fmt: skip
+                _examples("$asin", 0, 0.0, 2), _from_minus_one_to_one, _UNIT, _INSIDE_UNIT)  # fmt: skip
 acos = _declare("$acos", math.acos, decimals.acos, "The angle in radians whose cosine is a number",
-                _examples("$acos", 1, 0.0, 2), _from_minus_one_to_one, _UNIT)  # fmt: skip
+                _examples("$acos", 1, 0.0, 2), _from_minus_one_to_one, _UNIT, _INSIDE_UNIT)  # fmt: skip
 atan = _declare("$atan", math.atan, decimals.atan, "The angle in radians whose tangent is a number",
                 _examples("$atan", 0, 0.0, "0"))  # fmt: skip
 sinh = _declare("$sinh", math.sinh, decimals.sinh, "The hyperbolic sine of a number",
@@ -104,7 +109,8 @@ tanh = _declare("$tanh", math.tanh, decimals.tanh, "The hyperbolic tangent of a 
 asinh = _declare("$asinh", math.asinh, decimals.asinh, "The number whose hyperbolic sine is a number",
                  _examples("$asinh", 0, 0.0, "0"))  # fmt: skip
 acosh = _declare("$acosh", math.acosh, decimals.acosh, "The number whose hyperbolic cosine is a number",
-                 _examples("$acosh", 1, 0.0, 0), _at_least_one, "a number of at least 1")  # fmt: skip
+                 _examples("$acosh", 1, 0.0, 0), _at_least_one, "a number of at least 1",
+                 "1.0 <= {0} < 1e300")  # fmt: skip
 
 
 def _atanh(number: float) -> float:
@@ -112,7 +118,7 @@ def _atanh(number: float) -> float:
 
 
 atanh = _declare("$atanh", _atanh, decimals.atanh, "The number whose hyperbolic tangent is a number",
-                 _examples("$atanh", 0, 0.0, 2), _from_minus_one_to_one, _UNIT)  # fmt: skip
+                 _examples("$atanh", 0, 0.0, 2), _from_minus_one_to_one, _UNIT, _INSIDE_UNIT)  # fmt: skip
 
 
 def _radians_of_decimal(degrees: Decimal) -> Decimal:
@@ -151,3 +157,12 @@ def atan2(y: Any, x: Any) -> Any:
     if y.__class__ is Decimal or x.__class__ is Decimal:
         return decimals.atan2(decimal128(y), decimal128(x))
     return math.atan2(y, x)
+
+
+@atan2.inline
+def _atan2(e: Emitter, atoms: list[Atom]) -> Atom | None:
+    y, x = atoms
+    guards = [e.plain_number(a) for a in atoms]
+    slow = f"{e.bind(atan2.function, 'atan2')}({y.code}, {x.code})"
+    fast = f"{e.bind(math.atan2, 'atan2_of_doubles')}({y.code}, {x.code})"
+    return e.guarded(guards, lambda: e.assign(fast, kinds.FLOAT), slow, kinds.NUMBER | kinds.NULL)

@@ -70,6 +70,14 @@ def to_bool(value: Any) -> Any:
     return None if is_nullish(value) else conversions.to_bool(value)
 
 
+@to_bool.inline
+def _to_bool(e: Emitter, atoms: list[Atom]) -> Atom | None:
+    (a,) = atoms
+    slow = f"{e.bind(to_bool.function, 'to_bool')}({a.code})"
+    number = f"({a.code} != 0) if {a.code}.__class__ is int or {a.code}.__class__ is float else {slow}"
+    return e.assign(f"{a.code} if {a.code}.__class__ is bool else {number}", to_bool.returns)
+
+
 @operator(
     "$toInt",
     returns=kinds.INT | kinds.NULL,
@@ -106,7 +114,7 @@ def to_long(value: Any) -> Any:
 
 
 def _inline_whole(declared: Operator, limit: str) -> None:
-    """Inline source: ints and doubles well inside the bounds; the function does the rest."""
+    """Inline source: ints and doubles well inside the bounds, and a few digits; the function does the rest."""
 
     @declared.inline
     def inline(e: Emitter, atoms: list[Atom]) -> Atom | None:
@@ -115,6 +123,9 @@ def _inline_whole(declared: Operator, limit: str) -> None:
             return None
         slow = f"{e.bind(declared.function, declared.name[1:])}({a.code})"
         test = f"({a.code}.__class__ is float or {a.code}.__class__ is int) and -{limit} < {a.code} < {limit}"
+        if a.may_be(kinds.STRING):
+            digits = f"{a.code}.isdigit() and len({a.code}) < 10 and {a.code}.isascii()"
+            test = f"(({a.code}.__class__ is str and {digits}) or ({test}))"
         return e.assign(f"int({a.code}) if {test} else {slow}", declared.returns)
 
 

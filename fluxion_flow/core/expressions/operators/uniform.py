@@ -6,6 +6,9 @@ from collections.abc import Sequence
 from types import NoneType
 from typing import Any, Final
 
+_INT: Final = {int}
+_FLOAT: Final = {float}
+_STR: Final = {str}
 _NUMBERS: Final = {int, float}
 _KEYS: Final = {str, int, NoneType}
 
@@ -13,12 +16,11 @@ _KEYS: Final = {str, int, NoneType}
 def common_type(array: Sequence[Any]) -> type | None:
     """``str``, ``int`` or ``float`` when all items are of that type and none is NaN, else ``None``."""
     kinds = set(map(type, array))
-    if len(kinds) != 1:
-        return None
-    (kind,) = kinds
-    if kind is str or kind is int or (kind is float and _no_nan(array)):
-        return kind
-    return None
+    if kinds == _INT:
+        return int
+    if kinds == _FLOAT:
+        return float if _no_nan(array) else None
+    return str if kinds == _STR else None
 
 
 def in_python_order(array: Sequence[Any]) -> bool:
