@@ -355,6 +355,60 @@ class SinkContract:
         _is(self.delivered(), list(self.documents[:8]), "opened without a cursor, a crashed run must leave nothing")
 
 
+class TransactionalSinkContract(SinkContract):
+    """What a sink must do that stores the source's positions with the documents (``transactional``)."""
+
+    owner = "contract.sink"
+
+    def _owned(self) -> StreamingSink:
+        """A sink as the runtime prepares it for a stateless pipeline."""
+        sink = self.make_sink()
+        sink.owner = self.owner
+        return sink
+
+    def _with_cursor(self, first: int, end: int, partition: str = "p") -> Batch:
+        batch = self._batch(first, end)
+        batch.partition, batch.cursor = partition, end - 1
+        return batch
+
+    def test_a_sink_says_that_it_is_transactional_and_begins_without_positions(self) -> None:
+        sink = self._owned()
+        _is(sink.transactional, True, "a transactional sink must say so")
+        _is(dict(sink.committed_cursors()), {}, "an empty target must hold no positions")
+
+    def test_positions_are_there_with_their_documents(self) -> None:
+        writer = self._owned().open("0", None)
+        writer.write(self._with_cursor(0, 3))
+        writer.write(self._with_cursor(3, 7))
+        writer.write(self._with_cursor(7, 9, "q"))
+        writer.flush()
+        positions = dict(self._owned().committed_cursors())
+        _is(positions, {"p": 6, "q": 8}, "a flush must store the last position of every source partition")
+        _is(self.delivered(), list(self.documents[:9]), "a flush must store the documents with the positions")
+        writer.write(self._with_cursor(9, 12))
+        writer.flush()
+        writer.close()
+        _is(dict(self._owned().committed_cursors()), {"p": 11, "q": 8}, "positions must move on, and others stay")
+
+    def test_a_crash_leaves_exactly_the_documents_of_the_positions(self) -> None:
+        writer = self._owned().open("0", None)
+        writer.write(self._with_cursor(0, 5))
+        writer.flush()
+        old = _plain_data(writer.cursor, "a writer")
+        writer.write(self._with_cursor(5, 8))
+        writer.flush()
+        writer.write(self._with_cursor(8, 11))
+        del writer  # the crash: no flush, no close
+
+        for cursor in (old, None):  # whatever checkpoint the next run has, or none
+            held = self._owned().committed_cursors()["p"] + 1
+            _holds(held in (8, 11), f"a crash must leave the positions of a write, not {held - 1}")
+            writer = self._owned().open("0", cursor)
+            writer.flush()
+            _is(self.delivered(), list(self.documents[:held]), "documents and positions must be there together")
+            writer.close()
+
+
 class ConnectorContract:
     """What a connector must say of itself."""
 

@@ -1,37 +1,49 @@
-"""What streams a path offers: one for each file, with a schema read off its first documents."""
+"""What streams a path offers: one for each file, with a schema that is read off its first documents."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from itertools import islice
+from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 from fluxion_connectors.files.source import FilesSource
-from fluxion_flow.connect.encoding import decode_document
 from fluxion_flow.connect.registry import StreamInfo
+from fluxion_flow.connect.spi import Document
 
 _SAMPLE = 100
-_LONGEST_LINE = 1024 * 1024
-_TYPES = {bool: "boolean", int: "integer", float: "number", str: "string", list: "array", dict: "object"}
+_TYPES = {
+    bool: "boolean",
+    int: "integer",
+    float: "number",
+    Decimal: "number",
+    str: "string",
+    datetime: "string",
+    list: "array",
+    dict: "object",
+}
 
 
 def discover_streams(options: Mapping[str, Any]) -> list[StreamInfo]:
-    """The files of ``options["path"]``, each with the types that the fields of its first 100 documents have."""
+    """The files of ``options["path"]``, each with the types that the fields of its first 100 documents have.
+
+    ``options`` are those of a source. Raises what opening a source raises.
+    """
+    source = FilesSource(**{**options, "on_missing": "empty", "follow": False})
     streams = []
-    for path in FilesSource(options["path"], on_missing="empty").files():
-        with open(path, "rb") as file:
-            lines = islice(iter(lambda: file.readline(_LONGEST_LINE), b""), _SAMPLE)
-            streams.append(StreamInfo(path, schema=_schema(list(lines))))
+    for path in source.files():
+        reader = source.open(f"{path}@0", None)
+        try:
+            batch = reader.read(_SAMPLE)
+        finally:
+            reader.close()
+        streams.append(StreamInfo(path, schema=_schema(batch.documents if batch is not None else [])))
     return streams
 
 
-def _schema(lines: list[bytes]) -> dict[str, Any]:
+def _schema(documents: list[Document]) -> dict[str, Any]:
     types: dict[str, set[str]] = {}
-    for line in lines:
-        try:
-            document = decode_document(line)
-        except ValueError:
-            continue
+    for document in documents:
         for name, value in document.items():
             types.setdefault(name, set()).add(_TYPES.get(type(value), "null"))
     return {

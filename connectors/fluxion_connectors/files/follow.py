@@ -20,6 +20,7 @@ from typing import Any, BinaryIO
 
 from fluxion_connectors.files.identity import FileChanged, head_mark, read_head, why_changed
 from fluxion_connectors.files.lines import BLOCK, BYTE_ORDER_MARK, LineReader, modification_time
+from fluxion_connectors.files.records import RecordFormat
 from fluxion_flow.connect.spi import Batch, Cursor
 
 _log = logging.getLogger(__name__)
@@ -28,8 +29,8 @@ _log = logging.getLogger(__name__)
 class FollowReader(LineReader):
     """The lines of ``path``, without end. ``wait``: the file may be missing at first."""
 
-    def __init__(self, path: str, partition: str, cursor: Cursor | None, extended_json: bool, *, wait: bool) -> None:
-        super().__init__(partition, extended_json)
+    def __init__(self, path: str, partition: str, cursor: Cursor | None, records: RecordFormat, *, wait: bool) -> None:
+        super().__init__(partition, records)
         self._path = path
         self._moved = False  # seen that the path names another file now
         if cursor is not None and cursor["offset"] > 0:
@@ -132,7 +133,7 @@ class FollowReader(LineReader):
                 "%s was truncated from %d or more bytes to %d; reading it anew", self._path, self._filled, size
             )
             self._begin()
-        lines = self._read_lines() if size > self._filled else []
+        lines = self._read_records() if size > self._filled else []
         if self._filled == 0 and lines and lines[0].startswith(BYTE_ORDER_MARK):
             self._offset = self._filled = len(BYTE_ORDER_MARK)
             lines[0] = lines[0].removeprefix(BYTE_ORDER_MARK)

@@ -1,8 +1,8 @@
 """Lines of a file as batches of documents.
 
-Lines end with a line feed, which a carriage return may precede. Empty lines are passed over. A line that is not a JSON
-object becomes a reject with its raw bytes and its first byte's position; its neighbours are read as if it were not
-there.
+Lines end with a line feed, which a carriage return may precede. Empty lines are passed over. The file's format says
+which lines are a record and which document that is. What is no document becomes a reject with its raw bytes and its
+first byte's position; its neighbours are read as if it were not there.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from itertools import accumulate
 from typing import Any, BinaryIO, overload
 
 from fluxion_connectors.files.identity import HEAD_SIZE, read_head
-from fluxion_flow.connect.encoding import decode_records
+from fluxion_connectors.files.records import RecordFormat
 from fluxion_flow.connect.spi import Batch, SourceReader
 
 BLOCK = 128 * 1024
@@ -53,9 +53,9 @@ class LinePositions(Sequence[int]):
 class LineReader(SourceReader):
     """Turns lines into batches. Subclasses say where lines come from (``_fill``) and what it means to have none."""
 
-    def __init__(self, partition: str, extended_json: bool) -> None:
+    def __init__(self, partition: str, records: RecordFormat) -> None:
         self._partition = partition
-        self._extended_json = extended_json
+        self._records = records
         self._file: BinaryIO | None = None
         self._head = b""
         self._timestamp = 0
@@ -80,9 +80,7 @@ class LineReader(SourceReader):
             lines = self._lines[self._next : self._next + max_documents]
             if not lines:
                 return self._nothing()
-            documents, positions, rejects = decode_records(
-                lines, LinePositions(self._offset, lines), self._extended_json
-            )
+            documents, positions, rejects = self._records.decode(lines, LinePositions(self._offset, lines))
             self._next += len(lines)
             self._offset += sum(map(len, lines))
             if documents or rejects:
@@ -91,11 +89,35 @@ class LineReader(SourceReader):
                     first = min(first, rejects[0].position)
                 return Batch(documents, self._partition, first, positions, self._timestamp, rejects)
 
-    def _read_lines(self) -> list[bytes]:
-        """The next block of lines behind ``_filled``; the last may lack its line break at the file's end."""
+    def _read_records(self) -> list[bytes]:
+        """The next records behind ``_filled``; the last may lack its line break at the file's end."""
+        hint = BLOCK
+        while True:
+            lines = self._read_lines(hint)
+            records, rest = self._records.group(lines, sum(map(len, lines)) < hint)
+            if rest:
+                self._leave(rest)
+            if records or not rest:
+                return records
+            hint *= 4
+
+    def _take_header(self) -> None:
+        """At the start of a file: pass over the record that tells what the others mean."""
+        if self._records.header:
+            header, *rest = self._read_records() or [b""]
+            self._leave(rest)
+            if header:
+                self._records.begin(header)
+            self._offset = self._filled = self._filled + len(header)
+
+    def _leave(self, lines: list[bytes]) -> None:
+        """Lines that were read and not taken: the next read begins with them, because it begins at ``_filled``."""
+
+    def _read_lines(self, hint: int) -> list[bytes]:
+        """The next lines behind ``_filled``, about ``hint`` bytes of them."""
         assert self._file is not None
         self._file.seek(self._filled)
-        lines = self._file.readlines(BLOCK)
+        lines = self._file.readlines(hint)
         if len(self._head) < HEAD_SIZE:
             self._head = read_head(self._file)
         return lines

@@ -8,6 +8,7 @@ from typing import Any
 
 from fluxion_connectors.files.identity import FileChanged, head_mark, read_head, why_changed
 from fluxion_connectors.files.lines import BLOCK, BYTE_ORDER_MARK, LineReader, modification_time
+from fluxion_connectors.files.records import RecordFormat
 from fluxion_flow.connect.spi import Cursor
 
 
@@ -15,19 +16,20 @@ class PartReader(LineReader):
     """The lines that start in ``[start, end)`` of a file, to the end that the file has by then."""
 
     def __init__(
-        self, path: str, partition: str, start: int, end: int, cursor: Cursor | None, extended_json: bool
+        self, path: str, partition: str, start: int, end: int, cursor: Cursor | None, records: RecordFormat
     ) -> None:
-        super().__init__(partition, extended_json)
+        super().__init__(partition, records)
         self._path = path
         self._end = end
         self._complete = False
         self._file = open(path, "rb", buffering=BLOCK)  # noqa: SIM115 - closed by close()
         try:
             self._head = read_head(self._file)
-            if cursor is None:
+            if cursor is None or records.header:
                 self._timestamp = modification_time(self._file)
                 self._start_at(start)
-            else:
+                self._take_header()
+            if cursor is not None:
                 self._resume(cursor)
         except BaseException:
             self.close()
@@ -91,13 +93,13 @@ class PartReader(LineReader):
                 "restore it, or start without the checkpoint"
             )
         self._timestamp = cursor["mtime"]
-        self._offset = self._filled = offset
+        self._offset = self._filled = offset = max(offset, self._offset)
         self._complete = offset >= self._end
 
     def _fill(self) -> bool:
         if self._complete:
             return False
-        lines = self._read_lines()
+        lines = self._read_records()
         size = sum(map(len, lines))
         if not lines or self._filled + size >= self._end:
             self._complete = True

@@ -5,29 +5,18 @@ from __future__ import annotations
 import json
 import os
 import resource
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from fluxion_connectors.files import FileChanged, FilesSink
+from full_disk import file_size_limit
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fluxion_flow.connect.spi import Batch
 from fluxion_flow.testing.connector_contract import SinkContract
-
-
-@contextmanager
-def _file_size_limit(size: int) -> Iterator[None]:
-    """Let no file of this process grow beyond ``size`` bytes, as on a full disk."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 class TestFilesSink(SinkContract):
@@ -189,7 +178,7 @@ def test_any_crashes_lose_and_repeat_nothing(
             writer.flush()
             cursor, durable = json.loads(json.dumps(writer.cursor)), sent
         elif step == "full":
-            with _file_size_limit(path.stat().st_size + 3), pytest.raises(OSError, match="cannot write to"):
+            with file_size_limit(path.stat().st_size + 3), pytest.raises(OSError, match="cannot write to"):
                 writer.write(_batch(*range(sent, sent + amount)))
         else:
             _crash(writer)
@@ -262,7 +251,7 @@ def test_a_full_disk_is_named_and_leaves_whole_lines(tmp_path: Path) -> None:
     path = tmp_path / "out.jsonl"
     writer = FilesSink(str(path)).open("0", None)
     writer.write(_batch(1))
-    with _file_size_limit(12), pytest.raises(OSError) as caught:
+    with file_size_limit(12), pytest.raises(OSError) as caught:
         writer.write(_batch(2, 3))
     assert str(caught.value) == f"[Errno 27] cannot write to {str(path)!r}: File too large"
     assert path.read_text() == '{"n":1}\n'
