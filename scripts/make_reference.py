@@ -1,12 +1,14 @@
 """Write the reference pages from the registries: `python scripts/make_reference.py [FOLDER]` (docs/reference).
 
 Every stage and operator stands there with what its own declaration says: its docstring, how it is written, and its
-examples. A test keeps the committed pages equal to what this writes.
+examples. In the pages of docs/connectors the tables of options are written anew, which stand between the lines
+``<!-- source options -->`` (or ``sink``) and ``<!-- end -->``. Tests keep the committed pages equal to all this.
 """
 
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -15,6 +17,8 @@ from typing import Any
 from fluxion_flow.cli.examples import plain_text
 from fluxion_flow.cli.operators import all_entries
 from fluxion_flow.cli.stages import stage_data
+from fluxion_flow.connect.options import Option
+from fluxion_flow.connect.registry import find_connector
 from fluxion_flow.core.stages import all_stages
 
 FAMILIES = {
@@ -74,11 +78,35 @@ def _entry(name: str, doc: str, facts: Mapping[str, str], examples: Iterable[Map
     return "\n\n".join(lines)
 
 
+CONNECTORS = Path(__file__).parents[1] / "docs" / "connectors"
+_OPTIONS = re.compile(r"(<!-- (source|sink) options -->\n).*?(<!-- end -->)", re.DOTALL)
+
+
+def with_options(page: Path) -> str:
+    """The text of a connector's page (``docs/connectors/TYPE.md``) with its tables of options as they are declared."""
+    text = page.read_text(encoding="utf-8")
+
+    def table(found: re.Match[str]) -> str:
+        rows = map(_option_row, find_connector(page.stem).options("source" if found[2] == "source" else "sink"))
+        return "\n".join([found[1] + "| option | type | default | |", "| --- | --- | --- | --- |", *rows, found[3]])
+
+    return _OPTIONS.sub(table, text)
+
+
+def _option_row(option: Option) -> str:
+    default = "required" if option.required else "" if option.default is None else f"`{json.dumps(option.default)}`"
+    kind = f"{option.type}, secret" if option.secret else option.type
+    return f"| `{option.name}` | {kind} | {default} | {option.doc.replace('|', chr(92) + '|')} |"
+
+
 def main() -> None:
     folder = Path(sys.argv[1] if len(sys.argv) > 1 else "docs/reference")
     folder.mkdir(parents=True, exist_ok=True)
     for name, text in pages().items():
         (folder / name).write_text(text, encoding="utf-8")
+    if len(sys.argv) == 1:
+        for page in CONNECTORS.glob("*.md"):
+            page.write_text(with_options(page), encoding="utf-8")
 
 
 if __name__ == "__main__":

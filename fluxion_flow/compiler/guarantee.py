@@ -4,7 +4,8 @@
 level                 after a crash                                         because
 ====================  ====================================================  ======================================
 ``exactly once``      nothing is lost, nothing is there twice               the sink takes back what it wrote
-                                                                            after the checkpoint
+                                                                            after the checkpoint, or keeps the
+                                                                            source's position with the documents
 ``effectively once``  nothing is lost, what is written twice changes        the sink writes by key
                       nothing
 ``at least once``     nothing is lost, some documents are there twice       the source is read again from its
@@ -12,7 +13,8 @@ level                 after a crash                                         beca
 ``at most once``      what was read and not yet delivered is lost           the source cannot be read again
 ====================  ====================================================  ======================================
 
-All but the last need a checkpoint store: without one a run that is started again begins at the beginning.
+All but the last need a checkpoint store: without one a run that is started again begins at the beginning. Exactly once
+into a transactional sink needs none: the run begins at the beginning and passes over what the sink holds.
 """
 
 from __future__ import annotations
@@ -73,12 +75,10 @@ def guarantee(plan: Plan) -> Guarantee:
     Raises :class:`~fluxion_flow.errors.PipelineError` for a dead-letter sink that cannot be made.
     """
     again = _read_again(plan)
-    sinks = tuple(_of_sink(sink.name, sink.sink, again, plan.source_type, plan.transactional) for sink in plan.sinks)
-    letters = tuple(
-        _of_sink(letters.name, letters.sink, again, plan.source_type) for letters in dead_letter_sinks(plan)
-    )
+    sinks = tuple(_of_sink(plan, sink.name, sink.sink, again, delivers=True) for sink in plan.sinks)
+    letters = tuple(_of_sink(plan, letters.name, letters.sink, again) for letters in dead_letter_sinks(plan))
     weakest = min(sinks, key=lambda sink: LEVELS.index(sink.level))
-    needs = STORE if again else ""
+    needs = STORE if again and not plan.transactional else ""
     return Guarantee(weakest.level, weakest.reason, weakest.raised_by, needs, sinks, letters, tuple(_notes(plan)))
 
 
@@ -134,18 +134,19 @@ def _opened(plan: Plan, spec: Any) -> StreamingSink | Sink[Any]:
 def _read_again(plan: Plan) -> bool:
     """Whether the source goes on from a cursor, so that what was not yet delivered is read again."""
     if isinstance(plan.source, StreamingSource):
-        return bool(getattr(plan.source, "replays", plan.source_type != "stdio"))
+        return plan.source.replays
     return not isinstance(plan.source, DynamicSource)
 
 
 def _of_sink(
-    name: str, sink: StreamingSink | Sink[Any], again: bool, source: str, transactional: bool = False
+    plan: Plan, name: str, sink: StreamingSink | Sink[Any], again: bool, *, delivers: bool = False
 ) -> SinkGuarantee:
+    """What holds for one sink: one that ``delivers`` the pipeline's documents, or one of dead letters."""
     if not again:
         return SinkGuarantee(
             name,
             "at most once",
-            f"source '{source}' cannot be read again: what was read and not yet delivered is lost",
+            f"source '{plan.source_type}' cannot be read again: what was read and not yet delivered is lost",
             "a source that goes on from a cursor, such as files",
         )
     if not isinstance(sink, StreamingSink):
@@ -153,22 +154,38 @@ def _of_sink(
             name,
             "at least once",
             f"what a Bytewax sink ({type(sink).__name__}) wrote after the checkpoint is written again",
-            "a sink that takes back what it wrote (files), or one that writes by key",
+            _STRONGER,
         )
-    if transactional:
+    if delivers and plan.transactional:
         reason = "the sink stores the source's position with the documents, and what it holds is not delivered again"
         return SinkGuarantee(name, "exactly once", reason)
     if sink.replays:
         return SinkGuarantee(name, "exactly once", "the sink takes back what it wrote after the checkpoint")
+    way = _way_to_transactions(plan) if delivers and sink.transactional else ""
     if sink.keyed:
         reason = "the sink writes by key: a document that is written again changes nothing"
-        return SinkGuarantee(name, "effectively once", reason, "a sink that takes back what it wrote, such as files")
+        return SinkGuarantee(
+            name, "effectively once", reason, way or "a sink that takes back what it wrote, such as files"
+        )
     return SinkGuarantee(
         name,
         "at least once",
         "what was written after the checkpoint is written again",
-        "a sink that takes back what it wrote (files), or one that writes by key",
+        f"{way}, or a sink that writes by key" if way else _STRONGER,
     )
+
+
+_STRONGER = "a sink that takes back what it wrote (files), or one that writes by key"
+
+
+def _way_to_transactions(plan: Plan) -> str:
+    """What would let a transactional sink store the source's position; empty: nothing here."""
+    stateful = [step.id for step in plan.steps if not isinstance(step, FusedStep)]
+    if stateful or not isinstance(plan.source, StreamingSource):
+        return ""
+    if len(plan.sinks) > 1:
+        return "a pipeline for this sink alone, so that it can say where the source stands"
+    return "no policy at the sink that gives documents up (skip, dead_letter), so that the sink can say where it stands"
 
 
 _LEFT_OUT = {"skip": "nothing tells which", "dead_letter": "the dead letters tell which"}
@@ -180,6 +197,8 @@ def _notes(plan: Plan) -> Iterable[str]:
         if isinstance(step, KeyedStep) and step.emit == "update":
             yield f"{step.id} sends a document again whenever it changes{_kept(plan)}: the last one of an _id counts"
     policies = policies_of(plan)
+    if plan.transactional and any(policy.action == "dead_letter" for _, policy in policies):
+        yield f"without {STORE} dead letters come again when a run is started again"
     for action, known in _LEFT_OUT.items():
         for granularity, subject in _SUBJECTS.items():
             chosen = [step for step, p in policies if p.action == action and _granularity(step, p) == granularity]

@@ -84,6 +84,9 @@ class StreamingSource(ABC):
     bounded: bool = False
     """Whether every partition completes some day."""
 
+    replays: bool = True
+    """Whether what was read can be read again from a cursor. Without it a crash loses what was not yet delivered."""
+
     poll_interval: float = 0.05
     """Seconds to wait after an empty read."""
 

@@ -125,3 +125,43 @@ def test_one_policy_for_everything_is_one_note_for_documents():
 def test_dead_letter_sinks_do_not_weaken_the_level():
     policy = StreamingErrorPolicy.dead_letter(MemorySink("dead"))
     assert of(flow(MemorySink(replays=True)).on_error(policy)).level == "exactly once"
+
+
+class TransactionalSink(MemorySink):
+    transactional = True
+
+
+def test_a_transactional_sink_needs_no_checkpoint_store():
+    found = of(flow(TransactionalSink()).set({"b": 1}))
+    assert (found.level, found.needs, str(found), found.notes) == ("exactly once", "", "exactly once", ())
+    letters = StreamingErrorPolicy.dead_letter(MemorySink("dead"))
+    assert of(flow(TransactionalSink()).set({"b": 1}, on_error=letters)).notes == (
+        "without a checkpoint store (-r) dead letters come again when a run is started again",
+        "batches in which a document fails in stages[0].$set are left out, and the dead letters tell which",
+    )
+
+
+@pytest.mark.parametrize(
+    ("builder", "raised_by"),
+    [
+        (
+            flow(TransactionalSink("a"), TransactionalSink("b")),
+            "a pipeline for this sink alone, so that it can say where the source stands, or a sink that writes by key",
+        ),
+        (
+            pipeline("orders")
+            .source(MemorySource([]))
+            .sink(TransactionalSink(), on_error=StreamingErrorPolicy.skip_and_continue()),
+            "no policy at the sink that gives documents up (skip, dead_letter), so that the sink can say where it "
+            "stands, or a sink that writes by key",
+        ),
+        (
+            flow(TransactionalSink()).group(GROUP),
+            "a sink that takes back what it wrote (files), or one that writes by key",
+        ),
+    ],
+    ids=["several sinks", "policy", "state"],
+)
+def test_what_would_let_a_transactional_sink_store_the_position_is_said(builder, raised_by):
+    found = of(builder)
+    assert (found.level, found.raised_by) == ("at least once", raised_by)

@@ -34,6 +34,7 @@ class StdioSource(StreamingSource):
     """Documents from standard input, one a line; completes at its end. ``descriptor`` reads another open file."""
 
     bounded = True
+    replays = False
 
     def __init__(self, *, extended_json: bool = False, descriptor: int = 0) -> None:
         self.extended_json = extended_json

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,8 +9,7 @@ from fluxion_connectors.http import HttpPollingSource, HttpWebhookSource
 from fluxion_connectors.http.links import links, next_page
 from fluxion_connectors.http.pointer import NoSuchValue, parse_pointer, value_at
 
-from fluxion_flow.connect.options import Option
-from fluxion_flow.connect.registry import check_sink, check_source, find_connector, open_source
+from fluxion_flow.connect.registry import check_sink, check_source, open_source
 from fluxion_flow.errors import Problems, Where
 from fluxion_flow.testing.connector_contract import ConnectorContract
 
@@ -119,16 +116,3 @@ def test_every_link_of_a_header_is_found() -> None:
         ("/b", []),
         ("/c", ["next"]),
     ]
-
-
-def test_the_docs_list_every_option() -> None:
-    text = (Path(__file__).parents[3] / "docs" / "connectors" / "http.md").read_text(encoding="utf-8")
-    for kind in ("source", "sink"):
-        listed = text.partition(f"<!-- {kind} options -->\n")[2].partition("<!-- end -->")[0].splitlines()[2:]
-        assert listed == [option_row(option) for option in find_connector("http").options(kind)]
-
-
-def option_row(option: Option) -> str:
-    default = "required" if option.required else "" if option.default is None else f"`{json.dumps(option.default)}`"
-    kind = f"{option.type}, secret" if option.secret else option.type
-    return f"| `{option.name}` | {kind} | {default} | {option.doc} |"

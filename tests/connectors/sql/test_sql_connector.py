@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import re
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,8 +15,7 @@ from sqlalchemy.dialects import mysql, oracle, postgresql, sqlite
 from sqlalchemy.dialects.mysql import mariadb
 from sqlalchemy.schema import CreateTable
 
-from fluxion_flow.connect.options import Option
-from fluxion_flow.connect.registry import check_sink, check_source, find_connector
+from fluxion_flow.connect.registry import check_sink, check_source
 from fluxion_flow.errors import Problems, Where
 from fluxion_flow.testing.connector_contract import ConnectorContract
 
@@ -173,16 +170,3 @@ def test_rows_of_keys_alone_are_upserted() -> None:
     assert compiled(upsert_rows(TABLE, ["id"], ["id"], "sqlite"), "sqlite").endswith("ON CONFLICT (id) DO NOTHING")
     assert compiled(upsert_rows(TABLE, ["id"], ["id"], "mysql"), "mysql").endswith("UPDATE id = VALUES(id)")
     assert isinstance(TABLE.c.id.type, sa.Text)
-
-
-def test_the_docs_list_every_option() -> None:
-    text = (Path(__file__).parents[3] / "docs" / "connectors" / "sql.md").read_text(encoding="utf-8")
-    for kind in ("source", "sink"):
-        listed = text.partition(f"<!-- {kind} options -->\n")[2].partition("<!-- end -->")[0].splitlines()[2:]
-        assert listed == [option_row(option) for option in find_connector("sql").options(kind)]
-
-
-def option_row(option: Option) -> str:
-    default = "required" if option.required else "" if option.default is None else f"`{json.dumps(option.default)}`"
-    kind = f"{option.type}, secret" if option.secret else option.type
-    return f"| `{option.name}` | {kind} | {default} | {option.doc} |"
