@@ -31,7 +31,11 @@ class StreamingMetricsListener:
         """The source gave a batch; ``waited`` is the time since the fetch before (``stream.backpressure``)."""
 
     def on_lag(self, context: StreamingContext, *, lag: float) -> None:
-        """How far the source partition is behind, in the connector's unit (``stream.lag``)."""
+        """How far the source partition is behind, in the connector's unit (``stream.lag``).
+
+        Told twice a second at most while documents come, when there are no more, and while the worker waits to try
+        something again.
+        """
 
     def on_watermark(self, context: StreamingContext, *, event_time_ms: int, lag_seconds: float) -> None:
         """A part of a step (``context.partition``) has moved its watermark (``stream.watermark``).
@@ -49,7 +53,7 @@ class StreamingMetricsListener:
     def on_stage(
         self, context: StreamingContext, *, stage: str, size_in: int, size_out: int, nanoseconds: int | None
     ) -> None:
-        """A stage of that run took in and gave out so many documents.
+        """A stage took in and gave out so many documents: those of an activation, which may be several batches.
 
         ``nanoseconds`` is given for the batches whose stages are timed one by one (a sample), else ``None``.
         """

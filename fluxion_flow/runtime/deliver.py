@@ -157,12 +157,14 @@ class DeliverLogic(StatefulBatchLogic[Any, Any, Any]):
             raise RunFailed(self._run.pipeline, self._step.name, gave_up) from None
 
     def on_batch(self, values: list[Any]) -> tuple[list[Any], bool]:
+        self._run.pulse.beat()
         for part, batch in values:
             self._part = part
             self._deliver(batch)
             if self._unflushed.full:
                 self._flush()
         self._tell_queue()
+        self._run.pulse.rest()
         return self._leaving(), StatefulBatchLogic.RETAIN
 
     def on_notify(self) -> tuple[list[Any], bool]:

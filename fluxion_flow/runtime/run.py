@@ -21,6 +21,7 @@ from ..policy.model import StreamingErrorPolicy
 from .drain import Drain
 from .failure import DrainTimedOut, RunFailed
 from .items import Letters
+from .pulse import Pulse
 from .workers import Workers
 
 if TYPE_CHECKING:
@@ -31,6 +32,9 @@ DERIVED = "derived"
 
 RECORDS = "records"
 """In a batch's ``meta``: by position, what is known of a record besides its fields, as a mapping."""
+
+WAIT_SLICE = 0.5
+"""Seconds of a wait after which a worker looks after its sources."""
 
 SINK_PLACES = ("type", "connection_ref", "path", "topic", "name", "endpoint", "url", "table", "collection", "index")
 """Options that say where a sink writes."""
@@ -55,6 +59,7 @@ class Run:
     workers: Workers = field(default_factory=Workers)
     letter_sinks: list[Any] = field(default_factory=list)
     pause: Pause = field(default_factory=Pause)
+    pulse: Pulse = field(default_factory=Pulse)
     committed: Committed | None = None
     """What the sink of an exactly-once delivery holds already."""
     _told_of_drain: bool = False
@@ -70,6 +75,20 @@ class Run:
             self._told_of_drain = True
             self.listeners.tell("on_drain", context)
         return True
+
+    def sleep(self, seconds: float) -> bool:
+        """Wait before a step is tried again; true when the end of the run cut it short.
+
+        The worker is alive meanwhile, and its sources look how far they fall behind.
+        """
+        until = time.monotonic() + seconds
+        while True:
+            self.pulse.waiting()
+            left = until - time.monotonic()
+            if self.pause.sleep(min(left, WAIT_SLICE)):
+                return True
+            if left <= WAIT_SLICE:
+                return False
 
     def context(self, step: str, connector: str = "") -> StreamingContext:
         """A context for a step on this worker."""
@@ -117,7 +136,7 @@ class Guard:
         self.policy = policy
         self.context = context
         self.runner = PolicyRunner(
-            policy, step=step, sleep=run.pause.sleep, on_event=self._heard, meter=meter, redact=redact
+            policy, step=step, sleep=run.sleep, on_event=self._heard, meter=meter, redact=redact
         )
 
     @property
@@ -153,7 +172,7 @@ class Guard:
 
     def wait(self, seconds: float, attempts: int, error: Exception) -> None:
         """Wait before the next attempt. Raises :class:`DrainTimedOut`."""
-        if self.run.pause.sleep(seconds):
+        if self.run.sleep(seconds):
             raise self.interrupted(Interrupted(self.step, attempts, error)) from None
 
     def interrupted(self, error: Interrupted) -> DrainTimedOut:

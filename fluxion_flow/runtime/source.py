@@ -31,6 +31,9 @@ REST = 1.0
 READS = 4
 """Reads in one activation at most, while they give documents."""
 
+LAG_EVERY = 0.5
+"""Seconds between two questions for the lag while documents come; what a reader does for an answer may be slow."""
+
 LAST_EPOCH = 2.0
 """Seconds that a source waits at its end, for the epoch to end, so that its reader hears what has been committed."""
 
@@ -98,8 +101,13 @@ class _Part(StatefulSourcePartition[Any, Any]):
         """Whether documents were read since the last commit that the reader was told of."""
         self._ends_at = 0.0
         self._fetched_at = time.monotonic()
+        self._lag_asked_at = 0.0
+        self._lag_is_old = True
+        """Whether something was read since the reader was asked for its lag."""
+        run.pulse.joined(self._waiting)
 
     def next_batch(self) -> list[Any]:
+        self._run.pulse.beat()
         if self._taken is not None:
             self._epoch_is_durable()
         if self._run.draining(self._guard.context) or self._complete:
@@ -148,10 +156,13 @@ class _Part(StatefulSourcePartition[Any, Any]):
         self._cursor = self._reader.cursor
         if batch is None:
             self._complete = True
+            self._tell_lag()
             out.append(Completed("source", self._name, self._total))
             return False
         self._guard.context.position = batch.position
         if not batch.documents and not batch.rejects:
+            if self._lag_is_old or time.monotonic() - self._lag_asked_at > LAG_EVERY:
+                self._tell_lag()
             self._sleep(0.0 if out else self._source.poll_interval)
             return False
         self._fetched(batch)
@@ -168,10 +179,22 @@ class _Part(StatefulSourcePartition[Any, Any]):
         self._run.listeners.tell("on_fetched", self._guard.context, **counts, waited=now - self._fetched_at)
         self._fetched_at = now
         self._guard.runner.settled(len(batch.documents), 0)
-        if self._run.listeners.wants("on_lag") and self._reader is not None:
-            lag = self._quietly("asking for the lag", self._reader.lag)
-            if lag is not None:
-                self._run.listeners.tell("on_lag", self._guard.context, lag=lag)
+        self._lag_is_old = True
+        if now - self._lag_asked_at > LAG_EVERY:
+            self._tell_lag()
+
+    def _tell_lag(self) -> None:
+        self._lag_asked_at, self._lag_is_old = time.monotonic(), False
+        if self._reader is None or not self._run.listeners.wants("on_lag"):
+            return
+        lag = self._quietly("asking for the lag", self._reader.lag)
+        if lag is not None:
+            self._run.listeners.tell("on_lag", self._guard.context, lag=lag)
+
+    def _waiting(self) -> None:
+        """The worker waits for something else, such as a sink: what comes in meanwhile is seen in the lag."""
+        if time.monotonic() - self._lag_asked_at > LAG_EVERY:
+            self._tell_lag()
 
     def _quietly(self, what: str, call: Callable[[], Any]) -> Any:
         """What ``call`` answers; what it raises is logged, because nothing depends on it."""
@@ -204,6 +227,7 @@ class _Part(StatefulSourcePartition[Any, Any]):
         self._uncommitted = self._uncommitted and cursor != self._cursor
 
     def close(self) -> None:
+        self._run.pulse.left(self._waiting)
         if self._reader is not None:
             self._quietly("closing", self._reader.close)
 

@@ -40,6 +40,13 @@ class StageStep:
     def __call__(self, items: list[Any]) -> list[Any]:
         worker: _StageWorker = self._worker()
         out: list[Any] = []
+        try:
+            self._run_items(worker, items, out)
+        finally:
+            worker.tell_stages()
+        return out
+
+    def _run_items(self, worker: _StageWorker, items: list[Any], out: list[Any]) -> None:
         together: list[Batch] = []
         for item in items:
             if item.__class__ is tuple:
@@ -54,7 +61,6 @@ class StageStep:
                 together = []
                 out.append(item)
         worker.batches(together, out)
-        return out
 
 
 class CombineStep(StageStep):
@@ -106,6 +112,9 @@ class _StageWorker:
         """Whether a circuit breaker counts every call and may hold one back, so that all batches go stage by stage."""
         self._multiplies = bool(getattr(program.general, "multiplies", False))
         self._count = 0
+        self._counted = run.listeners.wants("on_stage")
+        self._passed = [[0, 0] for _ in names]
+        """Documents into and out of each stage that the listeners have not been told of yet."""
 
     def batches(self, batches: list[Batch], out: list[Any]) -> None:
         """Run batches of one partition; where the program combines, they give one partial result."""
@@ -125,7 +134,7 @@ class _StageWorker:
             self._program.run(batch.documents, env, partial)
             passed.append((len(batch.documents), env.changes))
         for size, changes in passed:
-            self._tell_stages(size, changes)
+            self._count_stages(size, changes)
             self._settled(size)
         size_in = sum(size for size, _ in passed)
         size_out = self._pass_on(partial, batches[0], out)
@@ -150,13 +159,13 @@ class _StageWorker:
     def _fast(self, batch: Batch) -> tuple[Any, Sequence[int]]:
         """All stages at once, one batch in so many stage by stage. Raises :class:`DocumentError`."""
         size = len(batch.documents)
-        if self._count % TIME_EVERY == 0 and self._run.listeners.wants("on_stage"):
+        if self._counted and self._count % TIME_EVERY == 0:
             result = self._timed(batch)
             kept = False
         else:
             env = self._environment(batch)
             result = self._program.run(batch.documents, env)
-            self._tell_stages(size, env.changes)
+            self._count_stages(size, env.changes)
             kept = not self._multiplies and len(result) == size
         self._settled(size)
         if self._program.combine is not None:
@@ -199,13 +208,21 @@ class _StageWorker:
         for guard in self._guards:
             guard.runner.settled(documents, 0)
 
-    def _tell_stages(self, size: int, changes: list[int]) -> None:
-        if not self._run.listeners.wants("on_stage"):
+    def _count_stages(self, size: int, changes: list[int]) -> None:
+        last = len(changes)
+        for k, passed in enumerate(self._passed):
+            passed[0] += size
+            size = size + changes[k] if k < last else 0
+            passed[1] += size
+
+    def tell_stages(self) -> None:
+        """Tell the listeners what has gone through the stages since they were last told: once an activation."""
+        if not self._counted:
             return
-        for k, guard in enumerate(self._guards):
-            after = size + changes[k] if k < len(changes) else 0
-            tell_stage(guard, size, after, None)
-            size = after
+        for guard, passed in zip(self._guards, self._passed, strict=True):
+            if passed[0]:
+                tell_stage(guard, passed[0], passed[1], None)
+                passed[0] = passed[1] = 0
 
     def _timed(self, batch: Batch) -> Any:
         """The same result, stage by stage, with the time of each. Raises :class:`DocumentError`, telling nothing."""
