@@ -1,8 +1,8 @@
 """What observation costs: one flow without listeners, and the same with each way of observing it, by turns.
 
-A file of orders goes through `$match`, `$set` and `$project` into a file. Each round runs every way once, in an order by
-chance, in one process; the ratio of a round is the processor time of a way / that without listeners. The medians of the
-ratios are shown, with the range that holds the median nineteen times in twenty (of 2,000 resampled sets of rounds).
+A file of orders goes through `$match`, `$set` and `$project` into a file. Each round runs every way once, in an order
+by chance, in one process; the ratio of a round is the processor time of a way / that without listeners. Shown are the
+medians of the ratios, with the range of the median over 2,000 resampled sets of rounds (nineteen times in twenty).
 
     python benchmarks/bench_metrics.py --rounds 60
 """

@@ -12,7 +12,8 @@ from ..connect import registry
 from ..connect.spi import StreamingSink, StreamingSource
 from ..core.program import Program
 from ..errors import Where
-from ..observe.listener import Listeners
+from ..observe.alerts import Alerts
+from ..observe.listener import Listeners, StreamingMetricsListener
 from ..observe.prometheus import default_listeners
 from ..policy.dead_letter import fingerprint
 from ..policy.model import StreamingErrorPolicy
@@ -62,7 +63,7 @@ class _Lowering:
             flush_interval=config.flush_interval,
             seed=config.seed,
             metadata=metadata,
-            listeners=Listeners((*definition.listeners, *default_listeners(config, definition.listeners))),
+            listeners=Listeners(_listeners(plan)),
             drain=Drain(config.drain_timeout),
         )
         if plan.transactional and isinstance(plan.sinks[0].sink, StreamingSink):
@@ -156,6 +157,12 @@ class _Lowering:
         return ends
 
 
+def _listeners(plan: Plan) -> list[StreamingMetricsListener]:
+    definition, config = plan.definition, plan.definition.config
+    found = [*definition.listeners, *default_listeners(config, definition.listeners)]
+    return [*found, Alerts(config.alerts.rules, config.alerts.notify)] if config.alerts else found
+
+
 def _is_letters(item: Any) -> bool:
     return item.__class__ is Letters
 
@@ -175,9 +182,15 @@ class _End(DynamicSink[Any]):
         if worker_index == 0:
             tune_garbage_collector()
         self._run.listeners.tell("on_start", self._run.context("start"))
-        return _Nothing()
+        return _Nothing(self._run)
 
 
 class _Nothing(StatelessSinkPartition[Any]):
+    def __init__(self, run: Run) -> None:
+        self._run = run
+
+    def close(self) -> None:
+        self._run.listeners.tell("on_end", self._run.context("end"))
+
     def write_batch(self, items: list[Any]) -> None:
         """What arrives here has been delivered."""

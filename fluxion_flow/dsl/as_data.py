@@ -120,7 +120,8 @@ class _Writer:
         if overrides.stages:
             stages = where / "stages"
             written["stages"] = {name: self._policy(p, stages / name) for name, p in overrides.stages.items()}
-        return {**_data(config.changed()), **({"on_error": written} if written else {})}
+        alerts = {"alerts": to_data(config.alerts.to_data())} if config.alerts else {}
+        return {**to_data(to_extended(config.changed())), **alerts, **({"on_error": written} if written else {})}
 
     def _options(self, options: Mapping[str, Any], where: Where, secret_options: frozenset[str]) -> dict[str, Any]:
         written = {}

@@ -18,8 +18,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from fluxion_flow.connect.secrets import UnresolvedReference, interpolate, resolve
+from fluxion_flow.connect.secrets import Reference, UnresolvedReference, interpolate, resolve
+from fluxion_flow.dsl.alerts import AlertSettings, read_alerts
 from fluxion_flow.dsl.files import NotReadable, read_data_file, read_yaml
+from fluxion_flow.dsl.hidden import hidden_text
 from fluxion_flow.errors import PipelineError, Problems, Where, did_you_mean
 from fluxion_flow.policy.fields import FieldError, choice, duration, optional, read_fields, readers, reads, shown
 from fluxion_flow.policy.model import Granularity, StreamingErrorPolicy
@@ -29,6 +31,10 @@ Emit = Literal["update", "final"]
 CONFIG = Where.at("config")
 CONFIG_FILE = "FLUXION_CONFIG"
 STAGE_PREFIX = "FLUXION_STAGE_ON_ERROR__"
+SHORTEST_TOKEN = 12
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+SECRET_SETTINGS = ("alerts", "status_token")
+"""Settings that hold references until the run begins: their values are not printed."""
 
 RESERVED_LABELS = frozenset({"pipeline", "connector", "environment", "worker"})
 """Labels that every metric has already."""
@@ -60,6 +66,26 @@ def _text(value: Any) -> str:
     if not isinstance(value, str):
         raise FieldError(f"must be a text, got {shown(value)}")
     return value
+
+
+def _port(value: Any) -> int:
+    found = _integer(1)(value)
+    if found > 65535:
+        raise FieldError(f"must be a port from 1 to 65535, got {shown(value)}")
+    return found
+
+
+def _token(value: Any) -> Reference:
+    """A secret; one that is written out is hidden from here on."""
+    if isinstance(value, Reference):
+        try:
+            value.resolve()
+        except UnresolvedReference as error:
+            raise FieldError(error.what, error.hint) from None
+        return value
+    if not isinstance(value, str) or len(value) < SHORTEST_TOKEN:
+        raise FieldError(f"must be a text of at least {SHORTEST_TOKEN} characters", "openssl rand -hex 16 makes one")
+    return hidden_text(value, CONFIG / "status_token")
 
 
 def _labels(value: Any) -> dict[str, str]:
@@ -119,6 +145,11 @@ class StreamingRuntimeConfig:
     every metric, as does ``environment``. ``concurrency`` is how many enrichments of a batch are under way at a
     time. ``seed`` is for ``$rand`` and ``$sampleRate``. ``granularity`` is for error policies that name none.
 
+    ``status_port`` has the run serve its health, its metrics and its status page, process *n* of several on the port
+    behind by *n*; ``None``: not at all. It listens on ``status_host``; elsewhere than on loopback only with a
+    ``status_token``, which whoever asks must have. A process is not live any more when a worker has made no progress
+    for ``stalled_after`` seconds. ``alerts`` says when somebody is told, and who: see :mod:`fluxion_flow.dsl.alerts`.
+
     Raises :class:`PipelineError` with everything that is wrong.
     """
 
@@ -133,10 +164,20 @@ class StreamingRuntimeConfig:
     metrics: bool = field(default=True, metadata=reads(_yes_or_no))
     seed: int = field(default=0, metadata=reads(_integer()))
     granularity: Granularity | None = field(default=None, metadata=reads(optional(choice("batch", "document"))))
+    status_port: int | None = field(default=None, metadata=reads(optional(_port)))
+    status_host: str = field(default="127.0.0.1", metadata=reads(_text))
+    status_token: Reference | str | None = field(default=None, repr=False, metadata=reads(optional(_token)))
+    stalled_after: float = field(default=300.0, metadata=reads(duration(zero=False)))
+    alerts: AlertSettings = field(default_factory=AlertSettings)
     on_error: PolicyOverrides = field(default_factory=PolicyOverrides)
 
     def __post_init__(self) -> None:
         read_fields(self, CONFIG)
+        if not isinstance(self.alerts, AlertSettings):
+            problems = Problems()
+            alerts = read_alerts(self.alerts, CONFIG / "alerts", problems)
+            problems.raise_if_any()
+            object.__setattr__(self, "alerts", alerts)
         if not isinstance(self.on_error, PolicyOverrides):
             problems = Problems()
             found = read_overrides(self.on_error, lambda scope: _below(CONFIG / "on_error", scope), problems)
@@ -197,7 +238,9 @@ def read_config(
     known = readers(StreamingRuntimeConfig)
     found: dict[str, Any] = {}
     for key, value in given.items():
-        if key == "on_error":
+        if key == "alerts":
+            found[key] = read_alerts(value, place("alerts"), problems)
+        elif key == "on_error":
             overrides = read_overrides(value, lambda scope: _below(place("on_error"), scope), problems, check_sink)
             found[key] = _merged(base.on_error, overrides)
         elif key in known:
@@ -206,12 +249,16 @@ def read_config(
             except FieldError as error:
                 problems.add(place(key), error.what, error.hint)
         else:
-            names = [*known, "on_error"]
+            names = [*known, "alerts", "on_error"]
             hint = did_you_mean(str(key), names) or f"known are {', '.join(names)}"
             problems.add(place(str(key)), "unknown setting", hint)
     if "labels" in found:
         found["labels"] = {**base.labels, **found["labels"]}
-    return replace(base, **found)
+    config = replace(base, **found)
+    if config.status_port is not None and config.status_host not in LOOPBACK and config.status_token is None:
+        hint = "give it a token, or listen on 127.0.0.1"
+        problems.add(place("status_token"), f"required when the status page listens on {config.status_host!r}", hint)
+    return config
 
 
 def _below(where: Where, scope: str) -> Where:
@@ -299,7 +346,7 @@ def _with_values(given: Mapping[Any, Any]) -> dict[Any, Any]:
     found = {}
     for key, value in given.items():
         try:
-            found[key] = value if key == "on_error" else resolve(value)
+            found[key] = value if key in ("on_error", *SECRET_SETTINGS) else resolve(value)
         except UnresolvedReference:
             continue
     return found

@@ -39,7 +39,7 @@ from fluxion_flow.dsl.check import (
     read_extended,
     sink_checker,
 )
-from fluxion_flow.dsl.config import CONFIG, StreamingRuntimeConfig, read_config
+from fluxion_flow.dsl.config import CONFIG, SECRET_SETTINGS, StreamingRuntimeConfig, read_config
 from fluxion_flow.dsl.files import read_data_file
 from fluxion_flow.dsl.model import SinkSpec, SourceSpec, StageSpec, StreamingPipelineDefinition
 from fluxion_flow.errors import PipelineError, Problem, Problems, Where, did_you_mean
@@ -303,7 +303,8 @@ class _Reader:
     def _config(self) -> StreamingRuntimeConfig:
         given = self.data.get("config")
         if isinstance(given, Mapping):
-            read = {k: v if k == "on_error" else self._value(v, CONFIG / str(k)) for k, v in given.items()}
+            raw = ("on_error", *SECRET_SETTINGS)
+            read = {k: v if k in raw else self._value(v, CONFIG / str(k)) for k, v in given.items()}
             given = {key: value for key, value in read.items() if CONFIG / str(key) not in self.unreadable}
         return read_config(given, CONFIG.__truediv__, self.problems, check_sink=self.check_sink)
 

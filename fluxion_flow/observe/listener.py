@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ..core.context import StreamingContext
@@ -26,6 +26,9 @@ class StreamingMetricsListener:
 
     def on_opened(self, context: StreamingContext) -> None:
         """A source partition was opened on this worker, at its cursor; it can be read now."""
+
+    def on_closed(self, context: StreamingContext) -> None:
+        """A source partition was closed: it is complete, or the run ends."""
 
     def on_fetched(self, context: StreamingContext, *, documents: int, rejects: int, waited: float) -> None:
         """The source gave a batch; ``waited`` is the time since the fetch before (``stream.backpressure``)."""
@@ -94,6 +97,9 @@ class StreamingMetricsListener:
     def on_dead_letter(self, context: StreamingContext, *, documents: int) -> None:
         """Documents were sent to a dead-letter sink."""
 
+    def on_letters(self, context: StreamingContext, *, letters: Sequence[Mapping[str, Any]]) -> None:
+        """The dead letters of :meth:`on_dead_letter` themselves; they hold the documents. Leave them as they are."""
+
     def on_state(self, context: StreamingContext, *, keys: int, size: int) -> None:
         """A keyed step's part was written to the checkpoint: its keys, its size in bytes (``stream.state.size``)."""
 
@@ -108,6 +114,9 @@ class StreamingMetricsListener:
 
     def on_drain(self, context: StreamingContext) -> None:
         """The run was asked to stop: what is in flight is delivered, then it ends."""
+
+    def on_end(self, context: StreamingContext) -> None:
+        """A worker has come to its end: everything is delivered. A run that fails does not say so."""
 
 
 ENRICH_OUTCOMES = ("ok", "error", "timeout", "refused", "fallback")

@@ -28,7 +28,8 @@ class JsonLogListener(StreamingMetricsListener):
 
     Of events that are alike (same kind, pipeline, step, worker and class of error) at most ``burst`` are logged in
     ``interval`` seconds; the next one that is logged says in ``suppressed`` how many were not. What DEBUG shows is not
-    limited, nor are errors that end the run. Errors are shown as class and text; secrets are taken out of all texts.
+    limited, nor are errors that end the run. What is in dead letters is not logged. Errors
+    are shown as class and text; secrets are taken out of all texts.
     """
 
     def __init__(
@@ -47,6 +48,9 @@ class JsonLogListener(StreamingMetricsListener):
 
     def on_opened(self, context: StreamingContext) -> None:
         self._log(logging.DEBUG, "opened", context)
+
+    def on_closed(self, context: StreamingContext) -> None:
+        self._log(logging.DEBUG, "closed", context)
 
     def on_fetched(self, context: StreamingContext, *, documents: int, rejects: int, waited: float) -> None:
         self._log(logging.DEBUG, "fetched", context, documents=documents, rejects=rejects, waited=waited)
@@ -104,6 +108,9 @@ class JsonLogListener(StreamingMetricsListener):
 
     def on_drain(self, context: StreamingContext) -> None:
         self._log(logging.INFO, "drain", context)
+
+    def on_end(self, context: StreamingContext) -> None:
+        self._log(logging.INFO, "end", context)
 
     def _log(
         self, level: int, event: str, context: StreamingContext, *, error: BaseException | None = None, **facts: Any

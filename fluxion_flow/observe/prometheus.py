@@ -84,7 +84,10 @@ class PrometheusListener(StreamingMetricsListener):
     def on_opened(self, context: StreamingContext) -> None:
         step = self._step(context)
         step.opened.value += 1
-        _ = step.checkpoint_age
+        step.checkpoint_age.opened()
+
+    def on_closed(self, context: StreamingContext) -> None:
+        self._step(context).checkpoint_age.closed()
 
     def on_fetched(self, context: StreamingContext, *, documents: int, rejects: int, waited: float) -> None:
         step = self._step(context)

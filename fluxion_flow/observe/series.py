@@ -51,16 +51,26 @@ class Parts:
 
 
 class Age:
-    """A gauge: the seconds that have passed since ``since``, a time by :func:`time.time`."""
+    """A gauge: the seconds that have passed since ``since``, a time by :func:`time.time`, while anything is open."""
 
-    __slots__ = ("since",)
+    __slots__ = ("_open", "since")
 
     def __init__(self) -> None:
         self.since = time.time()
+        self._open = 0
+
+    def opened(self) -> None:
+        if self._open == 0:
+            self.since = time.time()
+        self._open += 1
+
+    def closed(self) -> None:
+        self._open = max(self._open - 1, 0)
 
     @property
     def value(self) -> float:
-        return max(time.time() - self.since, 0.0)
+        """0 when nothing is open: what has ended does not grow old."""
+        return max(time.time() - self.since, 0.0) if self._open else 0.0
 
 
 class Distribution:

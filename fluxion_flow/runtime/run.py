@@ -135,9 +135,7 @@ class Guard:
         self.step = step
         self.policy = policy
         self.context = context
-        self.runner = PolicyRunner(
-            policy, step=step, sleep=run.sleep, on_event=self._heard, meter=meter, redact=redact
-        )
+        self.runner = PolicyRunner(policy, step=step, sleep=run.sleep, on_event=self._heard, meter=meter, redact=redact)
 
     @property
     def by_document(self) -> bool:
@@ -199,6 +197,7 @@ class Guard:
             documents = [self._letter(gave_up, batch, entry, code) for entry in entries]
             letters = Letters(self.run.letter_sink(self.policy), documents)
             self.run.listeners.tell("on_dead_letter", self.context, documents=len(documents))
+            self.run.listeners.tell("on_letters", self.context, letters=documents)
         else:
             self.run.listeners.tell("on_skipped", self.context, documents=len(entries))
         self.given_up(len(entries), gave_up.error, batch.partition, place)

@@ -230,6 +230,7 @@ class _Part(StatefulSourcePartition[Any, Any]):
         self._run.pulse.left(self._waiting)
         if self._reader is not None:
             self._quietly("closing", self._reader.close)
+            self._run.listeners.tell("on_closed", self._guard.context)
 
 
 class Reads:
@@ -278,6 +279,7 @@ def rejected(run: Run, guard: Guard, batch: Batch, out: list[Any]) -> None:
         letters = [_letter(run, batch, reject) for reject in batch.rejects]
         out.append(Letters(run.letter_sink(guard.policy), letters))
         listeners.tell("on_dead_letter", context, documents=len(letters))
+        listeners.tell("on_letters", context, letters=letters)
     else:
         listeners.tell("on_skipped", context, documents=len(batch.rejects))
     first = batch.rejects[0]

@@ -231,7 +231,7 @@ def test_a_run_is_logged_as_json_lines(caplog, out, dead):
     made = made.on_error(StreamingErrorPolicy.dead_letter(dead).per_document()).config(metrics=False)
     run_main(made.compile())
     lines = [json.loads(record.getMessage()) for record in caplog.records if record.name == LOGGER]
-    assert Counter(line["event"] for line in lines) == {"start": 1, "failure": 5, "dead_letter": 5}
+    assert Counter(line["event"] for line in lines) == {"start": 1, "failure": 5, "dead_letter": 5, "end": 1}
     assert {line["pipeline"] for line in lines} == {"logged"}
     assert lines[1]["error"]["class"] == "EvaluationError"
     assert (lines[1]["step"], lines[1]["partition"], lines[1]["decision"]) == ("stages[0].$set", "00000", "dead_letter")

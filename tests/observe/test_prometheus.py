@@ -168,6 +168,8 @@ CALLS = [
     ("on_drain", "source", {}, {("stream_draining", ()): 1}),
 ]
 
+NO_SERIES = {"on_closed", "on_letters", "on_end"}
+
 
 @pytest.mark.parametrize(("hook", "step", "facts", "expected"), CALLS, ids=[call[0] for call in CALLS])
 def test_a_hook_leads_to_its_series(hook, step, facts, expected, registry, monkeypatch):
@@ -179,7 +181,7 @@ def test_a_hook_leads_to_its_series(hook, step, facts, expected, registry, monke
 
 
 def test_every_hook_and_every_metric_is_tried():
-    assert {call[0] for call in CALLS} == set(HOOKS)
+    assert {call[0] for call in CALLS} == set(HOOKS) - NO_SERIES
     tried = {name for call in CALLS for name, _ in call[3]}
     divided = "stream_stage_seconds_total"  # takes several calls, further down
     assert {f"{m.name}_sum" if m.kind == "histogram" else m.name for m in METRICS} - {divided} <= tried
