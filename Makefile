@@ -3,6 +3,7 @@
 # make lint    ruff (lint and format), mypy --strict, the import floors
 # make bench   run the benchmarks; make bench-core runs those of Core, beside plain Python, mongomock and mingo
 # make docs    write the reference pages, and check every example in the README and the docs by running it
+# make site    build the documentation site into ./site
 # make clean   remove what runs and tools have left (.venv stays)
 #
 # Each sets up .venv by itself (scripts/env.sh). VENV=/path/to/environment uses one that is ready instead.
@@ -13,7 +14,7 @@ ORDERS_OUT ?= out
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
 
-.PHONY: demo test lint bench bench-core docs clean env
+.PHONY: demo test lint bench bench-core docs site clean env
 
 demo: env
 	@rm -f "$(ORDERS_OUT)/customers.jsonl" "$(ORDERS_OUT)/dead-letters.jsonl"
@@ -40,8 +41,11 @@ docs: env
 	$(BIN)/python scripts/make_reference.py
 	$(BIN)/python -m pytest tests/docs $(PYTEST_ARGS)
 
+site: env
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
+
 clean:
-	rm -rf out build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf out site build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -not -path './.venv/*' -not -path './.uv/*' -prune -exec rm -rf {} +
 
 env:

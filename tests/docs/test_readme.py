@@ -7,7 +7,8 @@ The blocks of a document run one after another, from top to bottom, in one copy 
 - ``python``: run by Python. One that starts with a comment such as ``# flows/name.py`` is saved under that name first,
   so that commands below it can use it; so is a ``yaml`` block.
 - ``yaml``: a definition (it has a ``source``) is loaded and compiled; other files must be YAML.
-- ``json``: must be JSON. ``text`` and ``mermaid`` are for reading.
+- ``json``: must be JSON. ``text`` and ``mermaid`` are for reading; ``text output`` is exactly what the commands in the
+  block before it print.
 """
 
 import json
@@ -30,7 +31,8 @@ COPIED = ["flows", "scripts", "docs", "Makefile", "README.md", "pyproject.toml"]
 TEST_COMMANDS = {"make test", "make lint"}
 
 FENCE = re.compile(
-    r"^(?P<indent> *)```(?P<language>\S*)[^\n]*\n(?P<text>.*?)^(?P=indent)```$", re.MULTILINE | re.DOTALL
+    r"^(?P<indent> *)```(?P<language>\S*)(?: (?P<kind>[^\n]*))?\n(?P<text>.*?)^(?P=indent)```$",
+    re.MULTILINE | re.DOTALL,
 )
 FILE_NAME = re.compile(r"# (?P<name>[\w./-]+\.(?:py|ya?ml))\n")
 
@@ -41,6 +43,7 @@ class Block:
     text: str
     place: str
     """Where it stands, as ``README.md:12``."""
+    kind: str = ""
 
 
 def blocks_of(document):
@@ -48,7 +51,12 @@ def blocks_of(document):
     for fence in FENCE.finditer(text):
         line = text.count("\n", 0, fence.start()) + 1
         place = f"{document.relative_to(ROOT)}:{line}"
-        yield Block(fence["language"], re.sub(rf"^{fence['indent']}", "", fence["text"], flags=re.MULTILINE), place)
+        yield Block(
+            fence["language"],
+            re.sub(rf"^{fence['indent']}", "", fence["text"], flags=re.MULTILINE),
+            place,
+            fence["kind"],
+        )
 
 
 def run(block, command, directory):
@@ -61,6 +69,7 @@ def run(block, command, directory):
         environment.pop(name, None)
     done = subprocess.run(command, cwd=directory, env=environment, input=block.text, capture_output=True, text=True)
     assert done.returncode == 0, f"{block.place} failed:\n{done.stdout}{done.stderr}"
+    return done.stdout
 
 
 def run_bash(block, directory):
@@ -68,8 +77,8 @@ def run_bash(block, directory):
     if commands & TEST_COMMANDS:
         assert commands <= TEST_COMMANDS, f"{block.place}: commands that run the tests stand in a block of their own"
         assert commands <= set((ROOT / ".ci" / "run").read_text().splitlines()), f"{block.place}: not what .ci/run runs"
-        return
-    run(block, ["bash", "-euo", "pipefail"], directory)
+        return ""
+    return run(block, ["bash", "-euo", "pipefail"], directory)
 
 
 def load_yaml(block):
@@ -100,19 +109,22 @@ def test_every_block_runs(document, copy_of_project, monkeypatch):
         return
     directory = copy_of_project(document.stem)
     monkeypatch.chdir(directory)
+    printed = ""
     for block in blocks:
         if name := FILE_NAME.match(block.text):
             saved = directory / name["name"]
             saved.parent.mkdir(parents=True, exist_ok=True)
             saved.write_text(block.text, encoding="utf-8")
         if block.language == "bash":
-            run_bash(block, directory)
+            printed = run_bash(block, directory)
         elif block.language == "python":
             run(block, [sys.executable, "-"], directory)
         elif block.language == "yaml":
             load_yaml(block)
         elif block.language == "json":
             json.loads(block.text)
+        elif block.kind == "output":
+            assert printed == block.text, f"{block.place}: the commands before it print:\n{printed}"
         else:
             assert block.language in ("text", "mermaid"), f"{block.place}: name its language; `text` is not run"
 
