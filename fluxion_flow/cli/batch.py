@@ -144,10 +144,21 @@ def _read(path: str, extended: bool) -> Input:
 
 def _run(found: Input, stages: Sequence[Stage], resources: Resources) -> list[dict[str, Any]]:
     """All documents through all stages. Raises :class:`BatchFailed`, with the line where it is known."""
-    from ..core.batch import environment, run_segments
+    from ..core.batch import environment, event_time_of, run_partitions, run_segments
     from ..core.plan import segments
     from ..core.program import DocumentError
+    from ..core.stages import Windowed
+    from ..core.stages.shapes import check_windows
 
+    if any(isinstance(stage, Windowed) for stage in stages):
+        problems = Problems()
+        check_windows(stages, problems)
+        event_time = event_time_of(stages, resources, Where.at("source", "time_field"), problems)
+        problems.raise_if_any()
+        try:
+            return run_partitions(found.documents, stages, resources, event_time)
+        except DocumentError as error:
+            raise BatchFailed(str(error)) from error
     env = environment(resources)
     documents = found.documents
     for number, segment in enumerate(segments(stages)):

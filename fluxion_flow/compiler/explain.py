@@ -22,7 +22,7 @@ from ..dsl.model import SinkSpec, SourceSpec
 from ..policy.fields import readers
 from ..policy.model import Retry, StreamingErrorPolicy
 from .guarantee import DeadLetterSink, Guarantee, dead_letter_sinks, guarantee, letter_title, policies_of
-from .plan import PLAN, FusedStep, KeyedStep, Plan, Step, WholeStep
+from .plan import PLAN, FusedStep, KeyedStep, Plan, Step, WholeStep, WindowStep
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Endpoint:
 
 @dataclass(frozen=True)
 class StepView:
-    """An operator of the dataflow. ``kind``: ``fused``, ``keyed`` or ``whole``.
+    """An operator of the dataflow. ``kind``: ``fused``, ``keyed``, ``windows`` or ``whole``.
 
     ``stages`` are places in the definition; ``on_error`` holds one policy for each of the stages of a fused step,
     ``dead_letters`` the names of the dead-letter sinks that their failures go to; ``state`` is the step id that the
@@ -184,8 +184,51 @@ def _step(step: Step, letters: Sequence[DeadLetterSink], code: bool) -> StepView
             sends = "sends each changed document after every batch"
         parts = f"{step.partitions} partition{'s' if step.partitions > 1 else ''}"
         return StepView(step.id, "keyed", (str(step.stage.where),), (f"state by key in {parts}", sends), state=step.id)
+    if isinstance(step, WindowStep):
+        return _window(step, letters)
     facts = ["gathers every document on one worker, in source order, until the source completes"]
     return StepView(step.id, "whole", tuple(str(stage.where) for stage in step.stages), tuple(facts), state=step.id)
+
+
+def _window(step: WindowStep, letters: Sequence[DeadLetterSink]) -> StepView:
+    place, stage = step.place, step.place.stage
+    parts = f"{place.partitions} partition{'s' if place.partitions > 1 else ''}"
+    held = f"groups of open windows, combined within the batch, in {parts}"
+    if stage.combined is None:
+        held = f"documents of open windows, in {parts}"
+    facts = [held]
+    if stage.processing_time:
+        facts.append("closes a window when the clock has passed its end")
+    else:
+        behind = f", {_span(stage.lateness)} behind the newest event time" if stage.lateness else ""
+        facts.append(f"closes a window when the watermark of every source partition{behind} has passed its end")
+    if place.partition_idle is not None:
+        facts.append(f"a source partition that is silent for {_span(place.partition_idle)} holds nothing back")
+    if stage.idle_timeout is not None:
+        facts.append(f"closes windows by the clock when the source is silent for {_span(stage.idle_timeout)}")
+    if stage.early is not None:
+        every = f"{stage.early.count} documents" if stage.early.count else _span(stage.early.interval or 0)
+        facts.append(f"sends an early result every {every}")
+    if stage.corrects:
+        facts.append(f"sends a corrected result for documents up to {_span(stage.corrects)} late")
+    if not stage.processing_time:
+        name = _name_of(place.policy, letters)
+        lost = f"go to the dead letters ({name})" if name and stage.on_late != "drop" else "are left out"
+        facts.append(f"late documents {lost}")
+    policy = policy_text(place.policy, _name_of(place.policy, letters))
+    name = _name_of(place.policy, letters)
+    return StepView(
+        step.id, "windows", step.names, tuple(facts), (policy,), step.id, dead_letters=(name,) if name else ()
+    )
+
+
+def _span(milliseconds: int) -> str:
+    """A span of time in its largest whole unit."""
+    for unit, size in (("day", 86_400_000), ("hour", 3_600_000), ("minute", 60_000), ("second", 1000)):
+        if milliseconds % size == 0 and milliseconds:
+            amount = milliseconds // size
+            return f"{amount} {unit}{'s' if amount > 1 else ''}"
+    return f"{milliseconds} ms"
 
 
 # -- what may be shown ---------------------------------------------------------------------------------------------
@@ -266,6 +309,13 @@ def _warnings(plan: Plan) -> Iterable[str]:
     for step in plan.steps:
         if isinstance(step, KeyedStep) and not plan.bounded:
             yield f"{step.id}: its state grows with every new key; nothing is ever forgotten"
+        elif isinstance(step, WindowStep):
+            stage = step.place.stage
+            if not stage.processing_time and stage.on_late != "drop" and step.place.policy.action != "dead_letter":
+                yield (
+                    f"{step.id}: late documents are counted and left out, for there are no dead letters; "
+                    "give on_error a dead_letter sink, or say onLate: drop"
+                )
         elif isinstance(step, WholeStep):
             yield f"{step.id}: all its documents are held in the memory of one worker"
     size = plan.definition.config.batch_size

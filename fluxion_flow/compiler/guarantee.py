@@ -30,7 +30,8 @@ from ..connect import registry
 from ..connect.spi import StreamingSink, StreamingSource
 from ..errors import Where
 from ..policy.model import StreamingErrorPolicy
-from .plan import FusedStep, KeyedStep, Plan
+from ..runtime.windows import WindowPlace
+from .plan import FusedStep, KeyedStep, Plan, WindowStep
 
 Level = Literal["at most once", "at least once", "effectively once", "exactly once"]
 LEVELS: tuple[Level, ...] = ("at most once", "at least once", "effectively once", "exactly once")
@@ -86,7 +87,7 @@ def policies_of(plan: Plan) -> list[tuple[str, StreamingErrorPolicy]]:
     """Every step that can fail, with its policy: the source, each stage, each sink."""
     found = [("source", plan.source_policy)]
     for step in plan.steps:
-        if isinstance(step, FusedStep):
+        if isinstance(step, (FusedStep, WindowStep)):
             found += zip(step.names, step.policies, strict=True)
     single = len(plan.sinks) == 1
     return found + [("sink" if single else f"sinks.{sink.name}", sink.policy) for sink in plan.sinks]
@@ -196,6 +197,8 @@ def _notes(plan: Plan) -> Iterable[str]:
     for step in plan.steps:
         if isinstance(step, KeyedStep) and step.emit == "update":
             yield f"{step.id} sends a document again whenever it changes{_kept(plan)}: the last one of an _id counts"
+        if isinstance(step, WindowStep):
+            yield from _window_notes(plan, step.place)
     policies = policies_of(plan)
     if plan.transactional and any(policy.action == "dead_letter" for _, policy in policies):
         yield f"without {STORE} dead letters come again when a run is started again"
@@ -205,6 +208,16 @@ def _notes(plan: Plan) -> Iterable[str]:
             if chosen:
                 places = "any step" if len(chosen) == len(policies) else ", ".join(chosen)
                 yield f"{subject} in {places} are left out, and {known}"
+
+
+def _window_notes(plan: Plan, place: WindowPlace) -> Iterable[str]:
+    stage = place.stage
+    if stage.processing_time:
+        yield f"{place.step} goes by the time of the fetch: what is read again may fall into another window"
+    if place.partition_idle is not None or stage.idle_timeout is not None:
+        yield f"{place.step} closes windows by the clock when the source is silent: what is late may then differ"
+    if stage.early or stage.corrects:
+        yield f"{place.step} sends a window again{_kept(plan)}: its last result counts"
 
 
 def _kept(plan: Plan) -> str:

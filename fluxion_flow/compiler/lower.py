@@ -17,6 +17,7 @@ from ..observe.listener import Listeners, StreamingMetricsListener
 from ..observe.prometheus import default_listeners
 from ..policy.dead_letter import fingerprint
 from ..policy.model import StreamingErrorPolicy
+from ..runtime import window_state as runtime_windows
 from ..runtime.committed import Committed
 from ..runtime.deliver import DeliverStep, RouteStep
 from ..runtime.drain import Drain
@@ -29,7 +30,8 @@ from ..runtime.manifest import Manifest
 from ..runtime.run import Run
 from ..runtime.source import SourceInput
 from ..runtime.steps import CombineStep, StageStep
-from .plan import PLAN, FusedStep, KeyedStep, Plan, SinkPlan
+from ..runtime.windows import DivideStep
+from .plan import PLAN, FusedStep, KeyedStep, Plan, SinkPlan, WindowStep
 
 STRICT = StreamingErrorPolicy()
 """The policy of a dead-letter sink: a letter that cannot be written ends the run."""
@@ -65,6 +67,7 @@ class _Lowering:
             metadata=metadata,
             listeners=Listeners(_listeners(plan)),
             drain=Drain(config.drain_timeout),
+            clocks=plan.clocks,
         )
         if plan.transactional and isinstance(plan.sinks[0].sink, StreamingSink):
             plan.sinks[0].sink.owner = f"{definition.name}.{plan.sinks[0].name}"
@@ -76,7 +79,7 @@ class _Lowering:
     def _policies(self) -> list[StreamingErrorPolicy]:
         found = [self._plan.source_policy]
         for step in self._plan.steps:
-            if isinstance(step, FusedStep):
+            if isinstance(step, (FusedStep, WindowStep)):
                 found += step.policies
         return found + [sink.policy for sink in self._plan.sinks]
 
@@ -90,6 +93,8 @@ class _Lowering:
                     self._run, step.id, step.stage, emit=step.emit, partitions=step.partitions, ordered=step.ordered
                 )
                 stream = op.stateful_batch(step.id, stream, logic)
+            elif isinstance(step, WindowStep):
+                stream = self._windows(step, stream)
             else:
                 gathered = op.flat_map_batch(f"{step.id}_route", stream, route_to_gather)
                 stream = op.stateful_batch(step.id, gathered, GatherStep(self._run, step.id, step.stages))
@@ -121,6 +126,13 @@ class _Lowering:
             partitions = self._plan.definition.config.state_partitions
             mapper = CombineStep(self._run, step.program, step.names, step.policies, partitions, step.ordered)
         return self._letters_apart(step.id, op.flat_map_batch(step.id, stream, mapper), *step.policies)
+
+    def _windows(self, step: WindowStep, stream: Stream[Any]) -> Stream[Any]:
+        divided_id = f"{step.id}_divide"
+        divided = op.flat_map_batch(divided_id, stream, DivideStep(self._run, step.place))
+        divided = self._letters_apart(divided_id, divided, *step.policies)
+        closed = op.stateful_batch(step.id, divided, runtime_windows.WindowStep(self._run, step.place))
+        return self._letters_apart(step.id, op.map(f"{step.id}_out", closed, _value), *step.policies)
 
     def _when(self, name: str, when: Program | None) -> StageStep | None:
         return None if when is None else StageStep(self._run, when, (f"{name}.when",), (STRICT,))

@@ -14,15 +14,22 @@ from bytewax.inputs import Source
 from bytewax.outputs import Sink
 
 from ..connect.spi import StreamingSink, StreamingSource
+from ..core.batch import event_time_of
+from ..core.event_time import EventTime
 from ..core.expressions.parse import Parser
 from ..core.plan import Segment, segments
 from ..core.program import Program
 from ..core.query import parse_query
 from ..core.stages import Keyed, Stage, Whole, parse_stages
 from ..core.stages.match import Match
+from ..core.stages.shapes import check_windows
+from ..core.stages.windowed import WindowStage
+from ..dsl.check import idle_milliseconds
 from ..dsl.model import StreamingPipelineDefinition
 from ..errors import Problems, Where
 from ..policy.model import StreamingErrorPolicy
+from ..runtime.clocks import Clocks
+from ..runtime.windows import WindowPlace
 
 PLAN = "_fluxion_plan"
 """The attribute of a compiled dataflow that holds its plan."""
@@ -61,7 +68,23 @@ class WholeStep:
     stages: tuple[Whole, ...]
 
 
-Step = FusedStep | KeyedStep | WholeStep
+@dataclass(frozen=True)
+class WindowStep:
+    """Open windows, in the place's logical partitions. ``names`` and ``policies`` are those of its one stage."""
+
+    id: str
+    place: WindowPlace
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return (self.place.name,)
+
+    @property
+    def policies(self) -> tuple[StreamingErrorPolicy, ...]:
+        return (self.place.policy,)
+
+
+Step = FusedStep | KeyedStep | WholeStep | WindowStep
 
 
 @dataclass(frozen=True)
@@ -89,6 +112,7 @@ class Plan:
     steps: tuple[Step, ...]
     sinks: tuple[SinkPlan, ...]
     problems: Problems = field(default_factory=Problems)
+    clocks: Clocks | None = None
 
     @property
     def transactional(self) -> bool:
@@ -112,7 +136,20 @@ class Plan:
                 found[step.id] = {**step.stage.fingerprint, "partitions": step.partitions}
             elif isinstance(step, WholeStep):
                 found[step.id] = {"stage": "gather"}
+            elif isinstance(step, WindowStep):
+                place, time = step.place, None if self.clocks is None else self.clocks.event_time
+                found[step.id] = {
+                    **place.stage.fingerprint,
+                    "partitions": place.partitions,
+                    "spread": place.spread,
+                    "time_field": None if time is None else time.spec,
+                }
         return found
+
+    @property
+    def windows(self) -> list[WindowPlace]:
+        """The window stages."""
+        return [step.place for step in self.steps if isinstance(step, WindowStep)]
 
 
 def make_plan(definition: StreamingPipelineDefinition) -> Plan:
@@ -124,6 +161,8 @@ def make_plan(definition: StreamingPipelineDefinition) -> Plan:
     bounded = is_bounded(definition, source)
     emit = definition.config.emit or ("final" if bounded else "update")
     check_shapes(stages, bounded, emit, definition.source.title, problems)
+    resources = definition.resources
+    event_time = event_time_of(stages, resources, Where.at("source", "time_field"), problems)
     steps = _Steps(definition, emit).make(segments(stages)) if not problems else ()
     sinks = []
     names = definition.sink_names()
@@ -146,7 +185,18 @@ def make_plan(definition: StreamingPipelineDefinition) -> Plan:
         tuple(steps),
         tuple(sinks),
         problems,
+        _clocks([step.place for step in steps if isinstance(step, WindowStep)], event_time),
     )
+
+
+def _clocks(places: Sequence[WindowPlace], event_time: EventTime | None) -> Clocks | None:
+    """What the source must know of time for these window stages."""
+    if not places:
+        return None
+    if all(place.stage.processing_time for place in places):
+        return Clocks(None)
+    idle = [span for place in places for span in (place.partition_idle, place.stage.idle_timeout) if span is not None]
+    return Clocks(event_time, min(idle, default=None))
 
 
 def is_bounded(definition: StreamingPipelineDefinition, source: Any) -> bool:
@@ -163,8 +213,18 @@ def check_shapes(stages: Sequence[Stage], bounded: bool, emit: str, source: str,
         problems.add(
             Where.at("config", "emit"), f"'final' needs a source that completes, and source {source!r} never does", hint
         )
+    check_windows(stages, problems)
     updating: Stage | None = None
+    window: WindowStage | None = None
     for stage in stages:
+        if isinstance(stage, WindowStage):
+            window = stage
+        elif window is not None and isinstance(stage, (Keyed, Whole)) and (window.early or window.corrects):
+            what = f"stands behind {window.name}, which sends early or corrected results of the same window again"
+            problems.add(stage.where, what, "only per-document stages may follow; leave out emit and onLate: update")
+        elif window is not None and isinstance(stage, Keyed) and stage.ordered and not bounded:
+            what = f"keeps its documents by the window that they came of, and windows of source {source!r} never end"
+            problems.add(stage.where, what, "use accumulators that do not depend on the order of documents")
         if isinstance(stage, Whole) and not bounded:
             problems.add(
                 stage.where,
@@ -203,6 +263,8 @@ class _Steps:
                 steps.append(step)
                 if ordered:
                     steps.append(WholeStep(self._free(f"{step.id}-order"), ()))
+            elif isinstance(segment.end, WindowStage):
+                steps.append(self._window(segment.end, plan[number + 1 :]))
             elif isinstance(segment.end, Whole):
                 last = steps[-1] if steps else None
                 if isinstance(last, WholeStep):
@@ -210,6 +272,16 @@ class _Steps:
                 else:
                     steps.append(WholeStep(self._state_id(segment.end), (segment.end,)))
         return steps
+
+    def _window(self, stage: WindowStage, rest: Sequence[Segment]) -> WindowStep:
+        together = _order_matters(rest)
+        spread = stage.spreads and not together
+        ordered = stage.combined is not None and not spread
+        step_id = self._state_id(stage)
+        partitions = self._definition.config.state_partitions
+        idle = idle_milliseconds(self._definition.source, Problems())
+        place = WindowPlace(step_id, stage, self._policy(stage), partitions, spread, ordered, idle)
+        return WindowStep(step_id, place)
 
     def _fused(self, segment: Segment, ordered: bool) -> FusedStep:
         stages: list[Stage] = list(segment.program.stages)

@@ -38,7 +38,8 @@ class Batch:
     the records came from (a topic, a path), ``meta["records"]`` what is known of single records: a mapping from
     positions, those of rejects too, to mappings (a key, headers). ``{$meta: "stream.source.…"}`` and dead letters show
     both; the inner mappings may be made when they are asked for. ``cursor``, set by the runtime for a transactional
-    sink, is the position of the last record behind the batch; ``None`` otherwise.
+    sink, is the position of the last record behind the batch; ``None`` otherwise. ``clock``, set by the runtime, is the
+    event time of the documents.
     """
 
     documents: list[Document]
@@ -49,6 +50,7 @@ class Batch:
     rejects: list[Reject] = field(default_factory=list)
     meta: Mapping[str, Any] = field(default_factory=dict)
     cursor: Cursor | None = None
+    clock: Any = None
 
 
 class SourceReader(ABC):

@@ -8,16 +8,17 @@ from typing import Any
 
 from ..errors import Problems, Where
 from .environment import Environment
+from .event_time.time_field import EventTime, parse_event_time
 from .plan import Segment, segments
 from .program import DocumentError
 from .resources import Resources
-from .stages import Keyed, Stage, Whole, parse_stages
-from .stages.shapes import Document
+from .stages import Keyed, Stage, Whole, Windowed, parse_stages
+from .stages.shapes import Document, check_windows
 from .values import to_millis
 
 
 def run_batch(
-    documents: Iterable[Document],
+    documents: Iterable[Document] | Mapping[str, Sequence[Document]],
     stages: Sequence[Mapping[str, Any]],
     *,
     collections: Mapping[str, Sequence[Document]] | None = None,
@@ -26,16 +27,21 @@ def run_batch(
     variables: Mapping[str, Any] | None = None,
     now: datetime.datetime | None = None,
     seed: int = 0,
+    time_field: Any = None,
+    late: list[dict[str, Any]] | None = None,
 ) -> list[Document]:
     """Run aggregation stages over documents and return the documents that come out.
 
     A stream that runs the same stages ends with the same result. The documents are not changed, but the result may
     share parts with them.
 
-    ``stages``: MongoDB-style stages as data; ``collections``: documents by name for ``$lookup`` and ``$unionWith``;
-    ``functions``: Python callables by name for ``$function``; ``pipelines``: stages by name for ``$subPipeline``;
-    ``variables``: values of ``$$name``; ``now``: the value of ``$$NOW`` (default: the time of the call); ``seed``:
-    for ``$rand`` and ``$sampleRate``.
+    ``documents``: those of one source partition, named ``"0"``, or a mapping of partitions to theirs, which tells
+    window stages what is late; ``stages``: MongoDB-style stages as data; ``collections``: documents by name for
+    ``$lookup`` and ``$unionWith``; ``functions``: Python callables by name for ``$function``; ``pipelines``: stages by
+    name for ``$subPipeline``; ``variables``: values of ``$$name``; ``now``: the value of ``$$NOW`` (default: the time
+    of the call); ``seed``: for ``$rand`` and ``$sampleRate``; ``time_field``: the event time of documents, as at a
+    source (default: ``_ts``); ``late``: a list that documents are added to which came too late for a window, as
+    ``{doc, partition, position, window}``.
 
     Raises :class:`~fluxion_flow.errors.PipelineError` with every problem of the stages before anything runs, and
     :class:`~fluxion_flow.core.program.DocumentError` when a stage fails on a document.
@@ -43,11 +49,36 @@ def run_batch(
     >>> run_batch([{"a": 1}, {"a": 5}], [{"$match": {"a": {"$gt": 2}}}, {"$set": {"b": {"$add": ["$a", 1]}}}])
     [{'a': 5, 'b': 6}]
     """
-    resources = Resources(collections or {}, functions or {}, pipelines or {}, variables or {}, now, seed)
+    resources = Resources(collections or {}, functions or {}, pipelines or {}, variables or {}, now, seed, time_field)
     problems = Problems()
     built = parse_stages(stages, Where.at("stages"), problems, resources)
+    check_windows(built, problems)
+    event_time = event_time_of(built, resources, Where.at("time_field"), problems)
     problems.raise_if_any()
-    return run_stages(list(documents), built, environment(resources))
+    if event_time is None and not isinstance(documents, Mapping):
+        return run_stages(list(documents), built, environment(resources))
+    return run_partitions(documents, built, resources, event_time, late)
+
+
+def event_time_of(stages: Sequence[Stage], resources: Resources, where: Where, problems: Problems) -> EventTime | None:
+    """The event time that stages need; ``None`` where none does, or ``problems`` say what is wrong with it."""
+    needed = any(isinstance(stage, Windowed) for stage in stages) or resources.time_field is not None
+    return parse_event_time(resources.time_field, where, problems, resources) if needed else None
+
+
+def run_partitions(
+    documents: Iterable[Document] | Mapping[str, Sequence[Document]],
+    stages: Sequence[Stage],
+    resources: Resources,
+    event_time: EventTime | None,
+    late: list[dict[str, Any]] | None = None,
+) -> list[Document]:
+    """Run checked stages over the documents of source partitions, or of the one partition ``"0"``."""
+    from .offline import OfflineRun
+
+    partitions = documents if isinstance(documents, Mapping) else {"0": list(documents)}
+    now = to_millis(resources.now or datetime.datetime.now(datetime.timezone.utc))
+    return OfflineRun(resources, now, event_time, late).run(partitions, segments(stages))
 
 
 def environment(resources: Resources) -> Environment:

@@ -6,15 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from .program import Program
-from .stages.shapes import Keyed, PerDocument, Stage, Whole
+from .stages.shapes import Keyed, PerDocument, Stage, Whole, Windowed
 
 
 @dataclass(frozen=True)
 class Segment:
-    """A fused program and what ends it: a keyed stage (combined inside the program), a whole stage, or nothing."""
+    """A fused program and what ends it: a keyed stage (combined in the program), a whole or windowed one, nothing."""
 
     program: Program
-    end: Keyed | Whole | None
+    end: Keyed | Whole | Windowed | None
 
 
 def segments(stages: Sequence[Stage]) -> list[Segment]:
@@ -27,7 +27,7 @@ def segments(stages: Sequence[Stage]) -> list[Segment]:
         elif isinstance(stage, Keyed):
             found.append(Segment(Program(run, stage), stage))
             run = []
-        elif isinstance(stage, Whole):
+        elif isinstance(stage, (Whole, Windowed)):
             found.append(Segment(Program(run), stage))
             run = []
         else:

@@ -96,9 +96,11 @@ class Program:
     (``trusted`` is a hint, not state that changes a result).
     """
 
-    def __init__(self, stages: Sequence[PerDocument], combine: Keyed | None = None) -> None:
+    def __init__(self, stages: Sequence[PerDocument], combine: Keyed | None = None, *, pairs: bool = False) -> None:
+        """``pairs``: what comes out are pairs, of a document and the index of the one that it came from."""
         self.stages = tuple(stages)
         self.combine = combine
+        self._pairs = pairs
         self.trusted = True
         self._batches = 0
         self._steps: dict[int, Program] = {}
@@ -117,6 +119,16 @@ class Program:
         return self._compile(speculative=True)
 
     @cached_property
+    def indexed(self) -> Program:
+        """The same stages in a program that gives pairs."""
+        return Program(self.stages, pairs=True)
+
+    @cached_property
+    def keeps(self) -> bool:
+        """Whether every document comes out, once."""
+        return not getattr(self.general, "counts", True)
+
+    @cached_property
     def _multiplies(self) -> bool:
         return bool(getattr(self.general, "multiplies", False))
 
@@ -133,6 +145,8 @@ class Program:
         if self.combine is not None:
             with e.at(self.combine.where):
                 self.combine.emit_combine(e)
+        elif self._pairs:
+            e.line(f"append(({e.materialize().code}, env.index()))")
         else:
             e.line(f"append({e.materialize().code})")
         return self._frame(e, speculative)
@@ -188,6 +202,7 @@ class Program:
         e.line("pass")
         function = build("run", "it, out, env", e)
         function.multiplies = e.multiplies  # type: ignore[attr-defined]
+        function.counts = bool(counters)  # type: ignore[attr-defined]
         return function
 
     def run(self, documents: Sequence[Document], env: Environment, into: dict[Any, Any] | None = None) -> Any:

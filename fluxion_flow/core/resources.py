@@ -15,7 +15,7 @@ class Resources:
     ``collections``: documents by collection name (``$lookup``, ``$unionWith``); ``functions``: Python callables by
     name (``$function``); ``pipelines``: lists of stages by ``name`` or ``name@version`` (``$subPipeline``);
     ``variables``: values of ``$$name``; ``now``: the value of ``$$NOW`` in an offline run (default: the clock, once);
-    ``seed``: for ``$rand`` and ``$sampleRate``.
+    ``seed``: for ``$rand`` and ``$sampleRate``; ``time_field``: the field or expression of a document's event time.
     """
 
     collections: Mapping[str, Sequence[dict[str, Any]]] = field(default_factory=dict)
@@ -24,3 +24,4 @@ class Resources:
     variables: Mapping[str, Any] = field(default_factory=dict)
     now: datetime.datetime | None = None
     seed: int = 0
+    time_field: Any = None

@@ -16,7 +16,7 @@ from fluxion_flow.connect.options import Option
 from fluxion_flow.connect.registry import ConnectorUnavailable, find_connector
 from fluxion_flow.connect.secrets import Reference, redact, secret, to_data
 from fluxion_flow.dsl.config import CONFIG
-from fluxion_flow.dsl.model import SinkSpec, SourceSpec, StageSpec, StreamingPipelineDefinition
+from fluxion_flow.dsl.model import TIME_KEYS, SinkSpec, SourceSpec, StageSpec, StreamingPipelineDefinition
 from fluxion_flow.errors import PipelineError, Problems, Where
 from fluxion_flow.policy.model import StreamingErrorPolicy
 from fluxion_flow.policy.parse import policy_to_dict
@@ -77,9 +77,11 @@ class _Writer:
             "when": _data(spec.when) if isinstance(spec, SinkSpec) else None,
             "on_error": self._policy(spec.on_error, where / "on_error"),
         }
+        if isinstance(spec, SourceSpec):
+            own |= {key: _data(getattr(spec, key)) for key in TIME_KEYS}
         options = self._options(spec.options, where, _secret_options(self._type_of(spec.given), kind))
         head = {key: own[key] for key in ("type", "connection_ref", "name") if own[key] is not None}
-        tail = {key: own[key] for key in ("when", "on_error") if own[key] is not None}
+        tail = {key: own[key] for key in (*TIME_KEYS, "when", "on_error") if own.get(key) is not None}
         return {**head, **options, **tail}
 
     def _type_of(self, given: Any) -> Any:

@@ -18,13 +18,17 @@ from fluxion_flow.connect.connections import Connections
 from fluxion_flow.connect.encoding import from_extended
 from fluxion_flow.connect.secrets import Reference, UnresolvedReference, holds_reference, redact
 from fluxion_flow.connect.spi import StreamingSink, StreamingSource
+from fluxion_flow.core.event_time import parse_event_time
 from fluxion_flow.core.expressions.parse import Parser
 from fluxion_flow.core.query import parse_query
 from fluxion_flow.core.resources import Resources
 from fluxion_flow.core.stages import parse_stages
+from fluxion_flow.core.stages.shapes import check_windows
+from fluxion_flow.core.stages.window_stages import parse_span
 from fluxion_flow.dsl.model import ENDPOINT_KEYS, SinkSpec, SourceSpec, StageSpec, StreamingPipelineDefinition
 from fluxion_flow.errors import Problem, Problems, Where, did_you_mean
 from fluxion_flow.observe.listener import StreamingMetricsListener
+from fluxion_flow.policy.fields import FieldError, duration
 from fluxion_flow.policy.parse import CheckSink, parse_policy
 from fluxion_flow.policy.scope import Scope
 
@@ -63,6 +67,7 @@ def check_definition(definition: StreamingPipelineDefinition, problems: Problems
     connections = definition.known_connections(os.environ, problems)
     resources = make_resources(definition, problems)
     _check_source(definition.source, problems, connections)
+    _check_times(definition.source, problems, resources)
     _check_stages(definition.stages, problems, resources)
     _check_sinks(definition.sinks, places.sinks, problems, connections, resources)
     _check_policies(definition, places, problems, connections)
@@ -132,6 +137,7 @@ def make_resources(definition: StreamingPipelineDefinition, problems: Problems) 
         functions=functions,
         pipelines=with_values(definition.pipelines, Where.at("pipelines"), problems),
         seed=definition.config.seed,
+        time_field=with_values(definition.source.time_field, SOURCE / "time_field", problems),
     )
 
 
@@ -198,6 +204,30 @@ def _check_source(source: SourceSpec, problems: Problems, connections: Connectio
         registry.check_source(source.given, SOURCE, problems, connections=connections, also_known=ENDPOINT_KEYS[:2])
 
 
+def _check_times(source: SourceSpec, problems: Problems, resources: Resources) -> None:
+    found = Problems()
+    if resources.time_field is not None:
+        parse_event_time(resources.time_field, SOURCE / "time_field", found, resources)
+    idle_milliseconds(source, found)
+    problems.found += map(_redacted, found)
+
+
+def idle_milliseconds(source: SourceSpec, problems: Problems) -> int | None:
+    """The silence after which a partition of ``source`` holds no window back; ``None``: it always does."""
+    where = SOURCE / "partition_idle_timeout"
+    given = with_values(source.partition_idle_timeout, where, problems)
+    if given is None:
+        return None
+    if isinstance(given, Mapping):
+        return parse_span(given, where, Parser(problems))
+    try:
+        seconds: float = duration(zero=False)(given)
+        return round(seconds * 1000)
+    except FieldError as error:
+        problems.add(where, error.what, error.hint or "or {size: 30, unit: second}")
+        return None
+
+
 def _check_sinks(
     sinks: Sequence[SinkSpec],
     places: Sequence[Where],
@@ -259,7 +289,7 @@ def _check_pipelines(
 
 def _check_parsed(stages: Sequence[Mapping[str, Any]], where: Where, problems: Problems, resources: Resources) -> None:
     found = Problems()
-    parse_stages(stages, where, found, resources)
+    check_windows(parse_stages(stages, where, found, resources), found)
     problems.found += map(_redacted, found)
 
 

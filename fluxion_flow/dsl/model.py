@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 COMPILER = "fluxion_flow.compiler"
 """Where ``compile_definition`` lives. A name and no import: this layer stands below the compiler's."""
 
+TIME_KEYS = {"time_field": "timeField", "partition_idle_timeout": "partitionIdleTimeout"}
+"""Keys of a source that say what its time is, with their other spelling."""
+
 ENDPOINT_KEYS = ("name", "on_error", "when")
 """Keys of a source or a sink that are no options of its connector; ``name`` goes to connectors that have it too."""
 
@@ -41,6 +44,9 @@ class SourceSpec:
 
     ``object`` is a :class:`~fluxion_flow.connect.spi.StreamingSource` or any ``bytewax.inputs.Source``; the latter may
     have the option ``bounded`` beside it, which says whether it completes some day (default: it does not).
+
+    ``time_field`` is the event time of its documents, a field or an expression (``"$at"``, ``{"$toDate": "$ms"}``);
+    ``partition_idle_timeout`` the silence after which a partition holds no window back, ``{size, unit}`` or ``"30s"``.
     """
 
     type: str | None = None
@@ -49,9 +55,11 @@ class SourceSpec:
     connection_ref: str | None = None
     name: str | None = None
     on_error: StreamingErrorPolicy | None = None
+    time_field: Any = None
+    partition_idle_timeout: Any = None
 
     def __post_init__(self) -> None:
-        _set(self, options=dict(self.options))
+        _set(self, options=dict(self.options), time_field=plain(self.time_field))
 
     @property
     def given(self) -> Any:

@@ -3,7 +3,7 @@
 A definition file says this (``*`` must be there)::
 
     name *         the pipeline's name; a file's own name stands in for it
-    source *       {type: ..., options}; also connection_ref, name, on_error
+    source *       {type: ..., options}; also connection_ref, name, on_error, time_field, partition_idle_timeout
     stages         a list of {$stage: ...}; also name and on_error beside the stage
     sink *         {type: ..., options}; also connection_ref, name, when, on_error
     sinks          several: a list of them, or a mapping of names to them
@@ -41,7 +41,7 @@ from fluxion_flow.dsl.check import (
 )
 from fluxion_flow.dsl.config import CONFIG, SECRET_SETTINGS, StreamingRuntimeConfig, read_config
 from fluxion_flow.dsl.files import read_data_file
-from fluxion_flow.dsl.model import SinkSpec, SourceSpec, StageSpec, StreamingPipelineDefinition
+from fluxion_flow.dsl.model import TIME_KEYS, SinkSpec, SourceSpec, StageSpec, StreamingPipelineDefinition
 from fluxion_flow.errors import PipelineError, Problem, Problems, Where, did_you_mean
 from fluxion_flow.policy.fields import shown
 from fluxion_flow.policy.model import StreamingErrorPolicy
@@ -222,7 +222,13 @@ class _Reader:
         if not isinstance(given, Mapping):
             self._broken(where, f"must be a mapping with a type, got {kind(given)}", SOURCE_EXAMPLE)
             return SourceSpec()
-        return SourceSpec(**self._endpoint(given, where))
+        times = {}
+        for name, other in TIME_KEYS.items():
+            if name in given and other in given:
+                self._broken(where / other, f"given beside {name}", "keep one of the two")
+            times[name] = given.get(name, given.get(other))
+        both = {*TIME_KEYS, *TIME_KEYS.values()}
+        return SourceSpec(**self._endpoint({k: v for k, v in given.items() if k not in both}, where), **times)
 
     def _sinks(self) -> list[SinkSpec]:
         one, several = self.data.get("sink"), self.data.get("sinks")

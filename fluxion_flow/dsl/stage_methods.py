@@ -150,6 +150,18 @@ class StageMethods(ABC):
         """One document for every item of the array at ``path``. MongoDB: $unwind."""
         return self.stage("$unwind", spec, name=name, on_error=on_error)
 
+    def tumbling_window(self: B, spec: Any, *, name: str | None = None, on_error: Any = None) -> B:
+        """Run a pipeline over the documents of each interval of time. Atlas Stream Processing: $tumblingWindow."""
+        return self.stage("$tumblingWindow", spec, name=name, on_error=on_error)
+
+    def hopping_window(self: B, spec: Any, *, name: str | None = None, on_error: Any = None) -> B:
+        """Run a pipeline over windows that overlap, or leave gaps. Atlas Stream Processing: $hoppingWindow."""
+        return self.stage("$hoppingWindow", spec, name=name, on_error=on_error)
+
+    def session_window(self: B, spec: Any, *, name: str | None = None, on_error: Any = None) -> B:
+        """Run a pipeline over each session of activity. Atlas Stream Processing: $sessionWindow."""
+        return self.stage("$sessionWindow", spec, name=name, on_error=on_error)
+
     def validate(self: B, spec: Any, *, name: str | None = None, on_error: Any = None) -> B:
         """Let documents through that fit a schema or a query; the others fail."""
         return self.stage("$validate", spec, name=name, on_error=on_error)

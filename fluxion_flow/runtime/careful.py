@@ -14,9 +14,9 @@ from typing import Any
 from ..connect.spi import Batch, Document
 from ..core.environment import Environment
 from ..core.program import DocumentError, Program
+from ..core.tracing import numbers_among, traced
 from ..policy.engine import GaveUp
 from .items import Letters
-from .origins import numbers_among, traced
 from .run import Guard
 
 Entry = tuple[Document, int, int]

@@ -25,12 +25,12 @@ from ..connect.encoding import to_extended
 from ..connect.secrets import redact
 from ..connect.spi import Batch, DeliveryError, Document, SinkWriter, StreamingSink
 from ..core.program import reason
+from ..core.tracing import numbers_among
 from ..policy.engine import GaveUp
 from ..policy.model import StreamingErrorPolicy
 from .failure import RunFailed
 from .items import Letters, to_part
 from .manifest import IncompatibleCheckpoint
-from .origins import numbers_among
 from .run import DERIVED, Guard, Run, part_of
 from .snapshots import pack, unpack
 from .steps import StageStep

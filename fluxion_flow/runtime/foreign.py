@@ -19,6 +19,7 @@ from bytewax.inputs import (
 from ..connect.encoding import decode_document
 from ..connect.spi import Batch, Reject
 from ..policy.model import StreamingErrorPolicy
+from .clocks import SourceClock
 from .items import Completed
 from .manifest import Manifest
 from .run import DERIVED, Guard, Run
@@ -44,7 +45,7 @@ class _Items:
     when it has the parts of one; anything else cannot be decoded.
     """
 
-    def __init__(self, run: Run, policy: StreamingErrorPolicy, name: str, total: int) -> None:
+    def __init__(self, run: Run, policy: StreamingErrorPolicy, name: str, total: int, stored: Any = None) -> None:
         self._run = run
         context = run.context("source")
         context.partition = name
@@ -56,6 +57,12 @@ class _Items:
         self._complete = False
         self._until = 0.0
         self._fetched_at = time.monotonic()
+        self._clock = None if run.clocks is None else SourceClock(run, run.clocks, name, total, stored)
+
+    @property
+    def stored(self) -> dict[str, Any]:
+        """What is kept beside the partition's own snapshot."""
+        return {} if self._clock is None else {"clock": self._clock.plain}
 
     def next(self, part: Any) -> list[Any]:
         if self._run.draining(self._guard.context) or self._complete:
@@ -80,6 +87,8 @@ class _Items:
             self._until = time.monotonic() + self._reads.failed(error, time.monotonic() - started)
             return []
         self._reads.succeeded(time.monotonic() - started)
+        if not items and self._clock is not None:
+            return list(self._clock.silent())
         return self._batches(list(items))
 
     def next_awake(self, part: Any) -> datetime | None:
@@ -106,6 +115,8 @@ class _Items:
                 rejected(self._run, self._guard, batch, out)
                 batch.rejects = []
             if batch.documents:
+                if self._clock is not None:
+                    self._clock.stamp(batch)
                 out.append(batch)
         return out
 
@@ -186,11 +197,11 @@ class ForeignPartitions(FixedPartitionedSource[Any, Any]):
         return self._source.list_parts()
 
     def build_part(self, step_id: str, for_part: str, resume_state: Any) -> _ForeignPart:
-        inner = None
+        inner, clock = None, None
         if resume_state is not None:
             self._manifest.check(resume_state["manifest"])
-            inner = resume_state["cursor"]
-        items = _Items(self._run, self._policy, for_part, len(self.list_parts()))
+            inner, clock = resume_state["cursor"], resume_state.get("clock")
+        items = _Items(self._run, self._policy, for_part, len(self.list_parts()), clock)
         return _ForeignPart(self._source.build_part(step_id, for_part, inner), items, self._manifest)
 
 
@@ -207,7 +218,7 @@ class _ForeignPart(StatefulSourcePartition[Any, Any]):
         return self._items.next_awake(self._part)
 
     def snapshot(self) -> Any:
-        return {"v": 1, "manifest": self._manifest.plain, "cursor": self._part.snapshot()}
+        return {"v": 1, "manifest": self._manifest.plain, "cursor": self._part.snapshot(), **self._items.stored}
 
     def close(self) -> None:
         self._part.close()

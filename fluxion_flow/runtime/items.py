@@ -43,6 +43,19 @@ class Partial:
 
 
 @dataclass(slots=True)
+class Progress:
+    """How far a source partition has come: its newest event time, and since when it is silent, both milliseconds.
+
+    ``total`` is how many partitions the source has; ``idle`` is 0 for a partition that is not silent.
+    """
+
+    part: str
+    total: int
+    newest: int
+    idle: int = 0
+
+
+@dataclass(slots=True)
 class Ordered:
     """The final documents of one part of a keyed step, each with the place where its key was first seen."""
 

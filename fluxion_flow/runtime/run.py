@@ -25,6 +25,7 @@ from .pulse import Pulse
 from .workers import Workers
 
 if TYPE_CHECKING:
+    from .clocks import Clocks
     from .committed import Committed
 
 DERIVED = "derived"
@@ -60,6 +61,8 @@ class Run:
     letter_sinks: list[Any] = field(default_factory=list)
     pause: Pause = field(default_factory=Pause)
     pulse: Pulse = field(default_factory=Pulse)
+    clocks: Clocks | None = None
+    """What a pipeline with windows needs of time."""
     committed: Committed | None = None
     """What the sink of an exactly-once delivery holds already."""
     _told_of_drain: bool = False
@@ -228,6 +231,7 @@ class Guard:
             source=source_of(self.run, batch, index),
             document=document,
             index=number,
+            window=batch.meta.get("window"),
             redact=redact,
         )
 

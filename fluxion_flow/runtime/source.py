@@ -17,6 +17,7 @@ from ..core.values import EvaluationError
 from ..policy.dead_letter import envelope
 from ..policy.engine import GaveUp
 from ..policy.model import StreamingErrorPolicy
+from .clocks import SourceClock
 from .committed import stamped
 from .failure import RunFailed
 from .items import Completed, Letters
@@ -62,11 +63,11 @@ class SourceInput(FixedPartitionedSource[Any, Any]):
         return self._parts
 
     def build_part(self, step_id: str, for_part: str, resume_state: Any) -> _Part:
-        cursor = None
         if resume_state is not None:
             self._manifest.check(resume_state["manifest"])
-            cursor = resume_state["cursor"]
-        return _Part(self._run, self._source, self._policy, self._manifest, for_part, cursor, len(self.list_parts()))
+        return _Part(
+            self._run, self._source, self._policy, self._manifest, for_part, resume_state, len(self.list_parts())
+        )
 
 
 class _Part(StatefulSourcePartition[Any, Any]):
@@ -77,7 +78,7 @@ class _Part(StatefulSourcePartition[Any, Any]):
         policy: StreamingErrorPolicy,
         manifest: Manifest,
         partition: str,
-        cursor: Any,
+        stored: Any,
         total: int,
     ) -> None:
         self._run = run
@@ -88,7 +89,10 @@ class _Part(StatefulSourcePartition[Any, Any]):
         context = run.context("source")
         context.partition = partition
         self._guard = Guard(run, "source", policy, context)
-        self._cursor = cursor
+        self._cursor = None if stored is None else stored["cursor"]
+        self._clock: SourceClock | None = None
+        if run.clocks is not None:
+            self._clock = SourceClock(run, run.clocks, partition, total, stored and stored.get("clock"))
         self._reader: SourceReader | None = None
         self._boundary: int | None = None
         """The last position that a transactional sink held when the run began."""
@@ -164,12 +168,16 @@ class _Part(StatefulSourcePartition[Any, Any]):
             if self._lag_is_old or time.monotonic() - self._lag_asked_at > LAG_EVERY:
                 self._tell_lag()
             self._sleep(0.0 if out else self._source.poll_interval)
+            if self._clock is not None:
+                out += self._clock.silent()
             return False
         self._fetched(batch)
         if batch.rejects:
             rejected(self._run, self._guard, batch, out)
             batch.rejects = []
         if batch.documents:
+            if self._clock is not None:
+                self._clock.stamp(batch)
             out += [batch] if self._run.committed is None else stamped(batch, self._boundary)
         return True
 
@@ -214,7 +222,10 @@ class _Part(StatefulSourcePartition[Any, Any]):
 
     def snapshot(self) -> Any:
         self._taken = {"cursor": self._cursor, "at": time.monotonic()}
-        return {"v": 1, "manifest": self._manifest.plain, "cursor": self._cursor}
+        stored = {"v": 1, "manifest": self._manifest.plain, "cursor": self._cursor}
+        if self._clock is not None:
+            stored["clock"] = self._clock.plain
+        return stored
 
     def _epoch_is_durable(self) -> None:
         """The epoch of the last snapshot is complete everywhere: outputs are durable and the checkpoint is written."""

@@ -11,10 +11,10 @@ from typing import Any
 from ..connect.spi import Batch
 from ..core.environment import Environment
 from ..core.program import DocumentError, Program
+from ..core.tracing import Origins, traced
 from ..policy.model import StreamingErrorPolicy
 from .careful import Careful, Entry, tell_stage
 from .items import Completed, Partial, to_part
-from .origins import Origins, traced
 from .run import RECORDS, Guard, PerWorker, Run, position_in, source_of_batch
 
 TIME_EVERY = 64
@@ -149,46 +149,54 @@ class _StageWorker:
         self._count += 1
         size_in = len(batch.documents)
         try:
-            result, positions = self._slow(batch, out) if self._watched else self._fast(batch)
+            result, indexes = self._careful.batch(batch, out) if self._watched else self._fast(batch)
         except DocumentError:
-            result, positions = self._slow(batch, out)
-        size_out = self._pass_on(result, batch, out, positions)
+            result, indexes = self._careful.batch(batch, out)
+        size_out = self._pass_on(result, batch, out, indexes)
         seconds = time.perf_counter() - started
         self._run.listeners.tell("on_batch", self._context, seconds=seconds, size_in=size_in, size_out=size_out)
 
-    def _fast(self, batch: Batch) -> tuple[Any, Sequence[int]]:
-        """All stages at once, one batch in so many stage by stage. Raises :class:`DocumentError`."""
+    def _fast(self, batch: Batch) -> tuple[Any, Sequence[int] | None]:
+        """All stages at once, one batch in so many stage by stage. Raises :class:`DocumentError`.
+
+        What comes of the batch, and the index in it of each; ``None`` where every document came out in its place.
+        """
         size = len(batch.documents)
+        indexes: Sequence[int] | None = None
         if self._counted and self._count % TIME_EVERY == 0:
-            result = self._timed(batch)
-            kept = False
+            result, indexes = self._timed(batch)
         else:
             env = self._environment(batch)
-            result = self._program.run(batch.documents, env)
+            if batch.clock is not None and self._program.combine is None and not self._program.keeps:
+                pairs = self._program.indexed.run(batch.documents, env)
+                result, indexes = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
+            else:
+                result = self._program.run(batch.documents, env)
+                if self._multiplies or len(result) != size:
+                    indexes = Origins(len(result), lambda: self._origins(batch, len(result)))
             self._count_stages(size, env.changes)
-            kept = not self._multiplies and len(result) == size
         self._settled(size)
-        if self._program.combine is not None:
-            return result, ()
-        return result, batch.positions if kept else Origins(len(result), lambda: self._origins(batch, len(result)))
+        return result, indexes
 
     def _origins(self, batch: Batch, size: int) -> list[int]:
-        """The source positions of what the program made of a batch, found by running it again."""
+        """The indexes of the documents that the program made those of a batch of, found by running it again."""
         documents, indexes, _ = traced(self._program, batch.documents, self._environment(batch))
         if len(documents) != size:  # a function that does not depend on its arguments alone
-            return [batch.position] * size
-        return [position_in(batch, index) for index in indexes]
+            return [0] * size
+        return indexes
 
-    def _slow(self, batch: Batch, out: list[Any]) -> tuple[Any, Sequence[int]]:
-        result, indexes = self._careful.batch(batch, out)
-        return result, [position_in(batch, index) for index in indexes]
-
-    def _pass_on(self, result: Any, batch: Batch, out: list[Any], positions: Sequence[int] = ()) -> int:
+    def _pass_on(self, result: Any, batch: Batch, out: list[Any], indexes: Sequence[int] | None = None) -> int:
         if self._program.combine is not None:
             if result:
                 out.append(Partial(result, batch.partition, batch.position, batch.timestamp))
-        elif result:
-            out.append(replace(batch, documents=result, positions=positions))
+        elif result or batch.clock is not None:  # an empty batch still tells how far its partition has come
+            if indexes is None:
+                out.append(replace(batch, documents=result))
+            else:
+                places: Sequence[int] = indexes
+                positions = Origins(len(result), lambda: [position_in(batch, index) for index in places])
+                clock = None if batch.clock is None else batch.clock.at(places)
+                out.append(replace(batch, documents=result, positions=positions, clock=clock))
         return len(result)
 
     def _environment(self, batch: Batch, entries: list[Entry] | None = None) -> Environment:
@@ -199,7 +207,7 @@ class _StageWorker:
             positions=positions,
             timestamp=batch.timestamp,
             seed=self._run.seed,
-            meta={"stream": {"source": source_of_batch(self._run, batch)}},
+            meta={"stream": {"source": source_of_batch(self._run, batch), **_window(batch)}},
             records=batch.meta.get(RECORDS),
             context=self._context,
         )
@@ -224,16 +232,16 @@ class _StageWorker:
                 tell_stage(guard, passed[0], passed[1], None)
                 passed[0] = passed[1] = 0
 
-    def _timed(self, batch: Batch) -> Any:
+    def _timed(self, batch: Batch) -> tuple[Any, list[int]]:
         """The same result, stage by stage, with the time of each. Raises :class:`DocumentError`, telling nothing."""
         documents: Any = batch.documents
-        positions: list[int] = [position_in(batch, index) for index in range(len(documents))]
+        origins = list(range(len(documents)))
         facts: list[tuple[int, int, int]] = []
         for k in range(len(self._guards)):
             started = time.perf_counter_ns()
             step = self._program.step(k)
             env = self._environment(batch)
-            env.positions = positions
+            env.positions = [position_in(batch, index) for index in origins]
             if step.combine is not None:
                 result: Any = step.run(documents, env)
                 facts.append((len(documents), 0, time.perf_counter_ns() - started))
@@ -241,9 +249,15 @@ class _StageWorker:
                 result, indexes, failures = traced(step, documents, env, first=True)
                 if failures:
                     raise failures[0]
-                positions = [positions[index] for index in indexes]
+                origins = [origins[index] for index in indexes]
                 facts.append((len(documents), len(result), time.perf_counter_ns() - started))
             documents = result
         for guard, (size_in, size_out, spent) in zip(self._guards, facts, strict=True):
             tell_stage(guard, size_in, size_out, spent)
-        return documents
+        return documents, origins
+
+
+def _window(batch: Batch) -> dict[str, Any]:
+    """What is told of the window that a batch came of."""
+    window = batch.meta.get("window")
+    return {} if window is None else {"window": window}

@@ -145,6 +145,13 @@ class GroupState(KeyedState):
             for key, (origin, position, index) in zip(self._entries, plain["places"], strict=True):
                 self._first[key] = (origin, position, index)
 
+    def absorb(self, other: GroupState) -> None:
+        if self._first is not None and other._first is not None:
+            for key, place in other._first.items():
+                if self._first.setdefault(key, place) > place:
+                    self._first[key] = place
+        self._merger(self._entries, other._entries, "")
+
     def __len__(self) -> int:
         return len(self._entries)
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ...errors import Where
+from ...errors import Problems, Where
 
 if TYPE_CHECKING:
     from ..environment import Environment
@@ -69,6 +69,10 @@ class KeyedState(ABC):
         """Become the state that ``dump`` gave."""
 
     @abstractmethod
+    def absorb(self, other: Any) -> None:
+        """Take in another memory of the same stage, which is used up; only where the stage is not ``ordered``."""
+
+    @abstractmethod
     def __len__(self) -> int:
         """How many keys are held."""
 
@@ -105,3 +109,26 @@ class Whole(Stage):
     @abstractmethod
     def run(self, documents: list[Document], env: Environment) -> list[Document]:
         """All documents in, all documents out. The list may be consumed, the documents are not changed."""
+
+
+class Windowed(Stage):
+    """Divides documents by event time; those of each window go through a pipeline of its own when it closes.
+
+    What a window stage is beyond that stands in :mod:`~fluxion_flow.core.stages.windowed`; this is what places it.
+    """
+
+    @property
+    @abstractmethod
+    def fingerprint(self) -> dict[str, Any]:
+        """Plain data that says what a stored state means; another fingerprint, another meaning."""
+
+
+def check_windows(stages: Sequence[Stage], problems: Problems) -> None:
+    """Report window stages that no documents with an event time can reach."""
+    before: Stage | None = None
+    for stage in stages:
+        if isinstance(stage, Windowed) and before is not None:
+            what = f"stands behind {before.name}, whose documents have no event time"
+            problems.add(stage.where, what, "put it before; only per-document stages may stand before a window stage")
+        if not isinstance(stage, PerDocument):
+            before = before or stage

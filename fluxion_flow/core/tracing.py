@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, overload
 
-from ..connect.spi import Document
-from ..core.environment import Environment
-from ..core.program import DocumentError, Program
+from .environment import Environment
+from .program import DocumentError, Program
+from .stages.shapes import Document
 
 
 def traced(
@@ -62,7 +62,7 @@ class _Watched:
 
     def indexes(self) -> list[int]:
         """For each document that came out, the index of the one that it came from."""
-        ends = [*self.starts[1:], len(self._out)]
+        ends = [*self.starts[1:], len(self._out)] if self.starts else []
         return [
             index for index, (start, end) in enumerate(zip(self.starts, ends, strict=True)) for _ in range(start, end)
         ]

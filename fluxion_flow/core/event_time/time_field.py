@@ -1,0 +1,86 @@
+"""The event time of a document: an expression over it, the source's ``time_field``, as milliseconds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from functools import cached_property
+from typing import Any
+
+from ...errors import Problems, Where
+from ..environment import Environment
+from ..expressions.compile import build
+from ..expressions.emit import Doc, Emitter
+from ..expressions.nodes import Const, Node
+from ..expressions.parse import Parser
+from ..resources import Resources
+from ..values import EvaluationError, to_millis, type_name
+
+DEFAULT = "$_ts"
+"""Where the event time stands when a source names no ``time_field``. Atlas Stream Processing: ``_ts``."""
+
+Document = dict[str, Any]
+
+
+class EventTime:
+    """The compiled expression. Milliseconds since the epoch, ``None`` for a document that has no date there."""
+
+    def __init__(self, node: Node, spec: Any) -> None:
+        self._node = node
+        self.spec = spec
+
+    @cached_property
+    def _function(self) -> Any:
+        e = Emitter(False)
+        e.bind(to_millis, "to_millis")
+        e.line("out = []")
+        e.line("append = out.append")
+        e.open("for d in it:")
+        e.set_document(Doc("d"))
+        with e.block("try:"):
+            atom = e.value(self._node)
+            e.line(f"append({e.bind(to_millis, 'to_millis')}({atom.code}) if {atom.code}.__class__ is T else None)")
+        with e.block("except Exception:"):
+            e.line("append(None)")
+        e.close()
+        e.line("return out")
+        e.namespace["T"] = datetime
+        return build("event_times", "it, env", e)
+
+    def times(self, documents: Sequence[Document], env: Environment) -> list[int | None]:
+        """The event time of every document. Nothing is raised: whether one is needed, a later stage says."""
+        found: list[int | None] = self._function(env.start(documents, 0), env)
+        return found
+
+    def missing(self, document: Document, env: Environment) -> EvaluationError:
+        """Why a document has no event time."""
+        try:
+            value = self._value(document, env)
+        except Exception as error:  # noqa: BLE001 - whatever the expression raised is the reason
+            return EvaluationError(f"the event time {self.spec!r} cannot be computed: {error}")
+        hint = "; use {$toDate: …}" if isinstance(value, (str, int, float)) and not isinstance(value, bool) else ""
+        return EvaluationError(f"the event time {self.spec!r} is no date but {type_name(value)}{hint}")
+
+    def _value(self, document: Document, env: Environment) -> Any:
+        e = Emitter(False)
+        e.set_document(Doc("d"))
+        e.line(f"return {e.value(self._node).code}")
+        env.start((document,), 0)
+        return build("event_time", "d, env", e)(document, env)
+
+
+def parse_event_time(
+    spec: Any, where: Where, problems: Problems, resources: Resources | None = None
+) -> EventTime | None:
+    """Check the expression of a ``time_field``; a plain text is the name of a field, ``None`` is :data:`DEFAULT`.
+
+    Problems are reported, and the answer is then ``None``.
+    """
+    before = len(problems.found)
+    given = DEFAULT if spec is None else spec
+    if isinstance(given, str) and given and not given.startswith("$"):
+        given = f"${given}"
+    node = Parser(problems, resources).expression(given, where)
+    if isinstance(node, Const) and node.value.__class__ is not datetime and len(problems.found) == before:
+        problems.add(where, f"takes a field or an expression that gives a date, got {spec!r}", "such as '$at'")
+    return EventTime(node, given) if len(problems.found) == before else None

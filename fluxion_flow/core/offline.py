@@ -1,0 +1,153 @@
+"""The offline run over source partitions: what a stream does with event time, over all documents at once.
+
+A run is a list of flows. At first there is one for each source partition, behind a window stage one for each window;
+stages that bring documents together leave one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from .environment import Environment
+from .event_time import Clock, EventTime, PartitionClock
+from .plan import Segment
+from .program import DocumentError, Program
+from .resources import Resources
+from .stages.shapes import Document, Keyed, Whole
+from .stages.window_memory import FOREVER, OpenWindows
+from .stages.windowed import WindowStage, window_meta
+from .tracing import traced
+from .values import from_millis
+
+
+@dataclass
+class Flow:
+    """Documents that travel together. ``label`` sorts flows in the order of their documents."""
+
+    label: str
+    documents: list[Document]
+    env: Environment
+
+
+class OfflineRun:
+    """Runs planned stages over documents by source partition.
+
+    ``event_time`` says when a document happened. Late documents go to ``late``, each as
+    ``{doc, partition, position, window}``.
+    """
+
+    def __init__(
+        self, resources: Resources, now: int, event_time: EventTime | None, late: list[dict[str, Any]] | None = None
+    ) -> None:
+        self._resources = resources
+        self._now = now
+        self._event_time = event_time
+        self._late = late
+
+    def run(self, partitions: Mapping[str, Sequence[Document]], plan: Sequence[Segment]) -> list[Document]:
+        """The documents that come out. Raises :class:`~fluxion_flow.core.program.DocumentError`."""
+        flows = [Flow(name, list(partitions[name]), self._environment(name)) for name in sorted(partitions)]
+        for segment in plan:
+            if isinstance(segment.end, Keyed):
+                flows = self._keyed(segment.program, segment.end, flows)
+            elif isinstance(segment.end, WindowStage):
+                flows = self._windowed(segment.program, segment.end, flows)
+            elif len(segment.program):
+                for flow in flows:
+                    flow.documents = segment.program.run(flow.documents, flow.env)
+            if isinstance(segment.end, Whole):
+                documents = [document for flow in flows for document in flow.documents]
+                env = self._environment("0")
+                flows = [Flow("0", _run_whole(segment.end, documents, env), env)]
+        return [document for flow in flows for document in flow.documents]
+
+    def _environment(self, partition: str, meta: Mapping[str, Any] | None = None) -> Environment:
+        resources = self._resources
+        return Environment(
+            partition=partition,
+            timestamp=self._now,
+            seed=resources.seed,
+            variables=resources.variables,
+            meta=meta,
+        )
+
+    def _keyed(self, program: Program, stage: Keyed, flows: Sequence[Flow]) -> list[Flow]:
+        state = stage.state()
+        for flow in flows:
+            state.merge(program.run(flow.documents, flow.env), flow.label)
+        return [Flow("0", state.documents(), self._environment("0"))]
+
+    def _windowed(self, program: Program, stage: WindowStage, flows: Sequence[Flow]) -> list[Flow]:
+        windows = OpenWindows(stage)
+        for flow in flows:
+            self._divide(program, stage, flow, windows)
+        found = []
+        for window in windows.due(FOREVER):
+            env = self._environment(window.label, {"stream": {"window": windows.meta(window)}})
+            result = "final" if stage.early or stage.corrects else ""
+            found.append(Flow(window.label, windows.results(window, env, result), env))
+        return found
+
+    def _divide(self, program: Program, stage: WindowStage, flow: Flow, windows: OpenWindows) -> None:
+        clock = self._clock(stage, flow)
+        documents, indexes = flow.documents, list(range(len(flow.documents)))
+        if len(program):
+            documents, indexes, errors = traced(program, flow.documents, flow.env, first=True)
+            if errors:
+                raise errors[0]
+            clock = clock.at(indexes)
+        env = self._placed(flow, indexes)
+        divided = stage.divide(documents, clock, env)
+        if divided.undated:
+            at = divided.undated[0]
+            error = self._time().missing(flow.documents[indexes[at]], self._environment(flow.label))
+            raise DocumentError(indexes[at], stage.where, 0, error)
+        for window, members in divided.windows.items():
+            value = divided.values.get(window)
+            meta = window_meta(window[0], window[1], value, partitioned=stage.partition_by is not None)
+            own = self._placed(flow, [indexes[i] for i in members], {"stream": {"window": meta}})
+            windows.add(stage.piece(window, value, documents, members, own))
+        if self._late is not None:
+            for at, spans in sorted(divided.missed.items()):
+                self._late.append(
+                    {
+                        "doc": documents[at],
+                        "partition": flow.label,
+                        "position": indexes[at],
+                        "window": missed_meta(spans),
+                    }
+                )
+
+    def _placed(self, flow: Flow, positions: list[int], meta: Mapping[str, Any] | None = None) -> Environment:
+        env = self._environment(flow.label, meta)
+        env.positions = positions
+        return env
+
+    def _time(self) -> EventTime:
+        assert self._event_time is not None
+        return self._event_time
+
+    def _clock(self, stage: WindowStage, flow: Flow) -> Clock:
+        if stage.processing_time:
+            times: list[int | None] = [self._now] * len(flow.documents)
+        else:
+            times = self._time().times(flow.documents, self._environment(flow.label))
+        return PartitionClock().over(times)
+
+
+def missed_meta(spans: Sequence[tuple[int, int]]) -> dict[str, Any]:
+    """What is told of the windows that a late document missed: the first one's bounds, and the starts of all."""
+    first = spans[0]
+    found: dict[str, Any] = {"start": from_millis(first[0]), "end": from_millis(first[1])}
+    if len(spans) > 1:
+        found["missed"] = [from_millis(start) for start, _ in spans]
+    return found
+
+
+def _run_whole(stage: Whole, documents: list[Document], env: Environment) -> list[Document]:
+    try:
+        return stage.run(documents, env)
+    except RecursionError as error:
+        raise DocumentError(0, stage.where, 0, error) from error

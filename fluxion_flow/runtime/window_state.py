@@ -1,0 +1,224 @@
+"""Window stages on the side of the state: open windows by logical partition, closed by the watermark of the source.
+
+The watermark is the lowest that a source partition has; a window that it has passed is closed. No partition can then
+have a document for it any more that is not late by the partition's own watermark.
+"""
+
+from __future__ import annotations
+
+import time
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+from bytewax.operators import StatefulBatchLogic
+
+from ..connect.spi import Batch, Document
+from ..core.environment import Environment
+from ..core.event_time import NEVER, SessionSpans
+from ..core.offline import missed_meta
+from ..core.program import DocumentError
+from ..core.stages.window_memory import FOREVER, OpenWindow, OpenWindows
+from ..core.stages.windowed import Piece
+from ..policy.engine import GaveUp
+from .items import Completed, Completion, Progress
+from .run import DERIVED, Guard, Run
+from .snapshots import pack, unpack
+from .windows import WindowPlace, late
+
+STATE_VERSION = 1
+
+
+class WindowStep:
+    """Builds the logical partitions of a window step."""
+
+    def __init__(self, run: Run, place: WindowPlace) -> None:
+        self.run = run
+        self.place = place
+
+    def __call__(self, resume: Any) -> WindowLogic:
+        return WindowLogic(self, resume)
+
+
+class WindowLogic(StatefulBatchLogic[Any, Any, Any]):
+    """One logical partition: its open windows, and how far every source partition has come."""
+
+    def __init__(self, step: WindowStep, resume: Any) -> None:
+        self._run = step.run
+        self._place = step.place
+        self._stage = step.place.stage
+        self._windows = OpenWindows(self._stage, ordered=step.place.ordered)
+        self._parts: dict[str, tuple[int, int]] = {}
+        """By source partition, its newest event time and how long it has been silent."""
+        self._total = 0
+        self._floor = NEVER
+        """Windows that end at or before this time are closed."""
+        self._completion = Completion()
+        self._complete: set[str] = set()
+        self._part = ""
+        self._guard: Guard | None = None
+        self._wakes: datetime | None = None
+        if resume is not None:
+            self._part, self._total, self._floor = resume["part"], resume["total"], resume["floor"]
+            self._parts = {name: (newest, idle) for name, newest, idle in resume["parts"]}
+            self._windows.load(unpack(resume["windows"]))
+            self._schedule()
+
+    # -- Bytewax's side
+
+    def on_batch(self, values: list[Any]) -> tuple[list[Any], bool]:
+        out: list[Any] = []
+        grown: dict[int, OpenWindow] = {}
+        complete = False
+        before = self._floor
+        for part, item in values:
+            self._part = part
+            if item.__class__ is Piece:
+                window = self._add(item, out)
+                if window is not None and self._stage.early is not None:
+                    grown[id(window)] = window
+            elif item.__class__ is Progress:
+                self._total = item.total
+                self._parts[item.part] = (item.newest, item.idle)
+                self._close(self._watermark(), out)
+            elif item.__class__ is Completed:
+                self._total = item.total
+                self._complete.add(item.part)
+                complete = self._completion.heard(item) or complete
+                self._close(FOREVER if complete else self._watermark(), out)
+        if self._stage.corrects:
+            self._close(self._floor, out)
+        self._early(list(grown.values()), out)
+        if complete:
+            out.append(Completed(self._place.step, self._part, self._place.partitions))
+        if self._floor != before:
+            self._tell()
+        self._schedule()
+        return out, StatefulBatchLogic.RETAIN
+
+    def on_notify(self) -> tuple[list[Any], bool]:
+        out: list[Any] = []
+        self._wakes = None
+        for window in self._windows.everything():
+            if window.fresh and window.sent in ("", "early"):
+                self._send(window, "early", out)
+        self._schedule()
+        return out, StatefulBatchLogic.RETAIN
+
+    def notify_at(self) -> datetime | None:
+        return self._wakes
+
+    def snapshot(self) -> Any:
+        windows = pack(self._windows.dump())
+        if self._run.listeners.wants("on_state"):
+            context = self._run.context(self._place.step)
+            context.partition = self._part
+            self._run.listeners.tell("on_state", context, keys=len(self._windows), size=len(windows))
+        return {
+            "v": STATE_VERSION,
+            "part": self._part,
+            "total": self._total,
+            "floor": self._floor,
+            "parts": [[name, newest, idle] for name, (newest, idle) in self._parts.items()],
+            "windows": windows,
+        }
+
+    # -- windows
+
+    def _add(self, piece: Piece, out: list[Any]) -> OpenWindow | None:
+        """The window that a piece went into; ``None`` when it is closed and the piece is late."""
+        if isinstance(self._stage.spans, SessionSpans):
+            closed = piece.start < self._floor
+        else:
+            closed = piece.end + self._stage.corrects <= self._floor
+        if not closed:
+            return self._windows.add(piece)
+        documents = piece.documents
+        if documents is None:  # from a partition that was not there before; the documents themselves are not at hand
+            state = self._stage.group_state(False)
+            state.merge(piece.groups or {}, piece.origin)
+            documents = state.documents()
+        indexes = piece.indexes if piece.groups is None and piece.indexes else range(len(documents))
+        batch = Batch(documents, piece.origin, piece.position, timestamp=piece.timestamp)
+        batch.positions = [piece.position + index for index in indexes]
+        metas = [missed_meta([(piece.start, piece.end)])] * len(documents)
+        late(self._run, self._guarded(), self._place, batch, [(d, i, 0) for i, d in enumerate(documents)], metas, out)
+        return None
+
+    def _watermark(self) -> int:
+        """The event time that all source partitions have passed, as far as it is known."""
+        waiting = [state for name, state in self._parts.items() if name not in self._complete]
+        if len(waiting) + len(self._complete) < self._total:
+            return self._floor
+        silent = self._place.partition_idle
+        active = [newest for newest, idle in waiting if silent is None or idle < silent]
+        found = min(active) - self._stage.lateness if active else self._floor
+        timeout = self._stage.idle_timeout
+        if timeout is not None and waiting and all(idle >= timeout for _, idle in waiting):
+            newest = max(newest for newest, _ in self._parts.values())
+            found = max(found, newest + min(idle for _, idle in waiting))
+        return max(found, self._floor)
+
+    def _close(self, watermark: int, out: list[Any]) -> None:
+        if watermark > self._floor and watermark != FOREVER:
+            self._floor = watermark
+        for window in self._windows.due(watermark, self._stage.corrects):
+            result = "corrected" if window.sent in ("final", "corrected") else "final"
+            self._send(window, result, out)
+            if watermark == FOREVER:
+                self._floor = max(self._floor, window.end)
+
+    def _early(self, windows: list[OpenWindow], out: list[Any]) -> None:
+        early = self._stage.early
+        if early is None or early.count is None:
+            return
+        for window in windows:
+            if window.fresh >= early.count and window.sent in ("", "early"):
+                self._send(window, "early", out)
+
+    def _schedule(self) -> None:
+        """Wake up for early results by the clock, where there is anything to send."""
+        early = self._stage.early
+        if early is not None and early.interval is not None and self._wakes is None and len(self._windows):
+            self._wakes = datetime.now(timezone.utc) + timedelta(milliseconds=early.interval)
+
+    def _send(self, window: OpenWindow, result: str, out: list[Any]) -> None:
+        meta = self._windows.meta(window)
+        guard = self._guarded()
+        env = Environment(
+            partition=window.label,
+            timestamp=window.timestamp,
+            seed=self._run.seed,
+            meta={"stream": {"source": {}, "window": meta}},
+            context=guard.context,
+        )
+        flagged = result if self._stage.early or self._stage.corrects else ""
+        window.sent, window.fresh = result, 0
+        try:
+            documents: list[Document] = guard.attempt(lambda attempt: self._windows.results(window, env, flagged))
+        except GaveUp as gave_up:
+            if isinstance(gave_up.error, DocumentError):
+                gave_up.error.index = 0
+            held = window.kept() if window.groups is None else window.groups.documents()
+            batch = Batch(held, window.label, 0, timestamp=window.timestamp, meta={DERIVED: True, "window": meta})
+            letters = guard.failed(gave_up, batch, [(d, i, i) for i, d in enumerate(held)], code="stage")
+            if letters is not None:
+                out.append(letters)
+            return
+        size = self._run.batch_size
+        for start in range(0, len(documents), size):
+            chunk = documents[start : start + size]
+            out.append(Batch(chunk, window.label, start, (), window.timestamp, [], {DERIVED: True, "window": meta}))
+
+    def _guarded(self) -> Guard:
+        if self._guard is None:
+            place = self._place
+            self._guard = Guard(self._run, place.name, place.policy, self._run.context(place.name))
+        return self._guard
+
+    def _tell(self) -> None:
+        if self._part != "0" or self._floor <= NEVER // 2 or not self._run.listeners.wants("on_watermark"):
+            return
+        context = self._run.context(self._place.step)
+        context.partition = self._part
+        lag = time.time() - self._floor / 1000
+        self._run.listeners.tell("on_watermark", context, event_time_ms=self._floor, lag_seconds=lag)

@@ -1,0 +1,299 @@
+"""Window stages on the side of the source: documents are divided by their event times, combined, and sent on.
+
+What is late is decided here, by the watermark of the document's own source partition, before anything is mixed.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from ..connect.secrets import redact
+from ..connect.spi import Batch, Document
+from ..core.environment import Environment
+from ..core.event_time import Clock, SessionSpans
+from ..core.keys import stable_hash
+from ..core.offline import missed_meta
+from ..core.ordering import canonical
+from ..core.program import DocumentError
+from ..core.stages.windowed import Divided, Piece, WindowKey, WindowStage, window_meta
+from ..core.tracing import numbers_among
+from ..core.values import EvaluationError
+from ..policy.dead_letter import envelope
+from ..policy.engine import GaveUp
+from ..policy.model import StreamingErrorPolicy
+from .careful import tell_stage
+from .items import Completed, Letters, Progress, to_part
+from .run import RECORDS, Guard, PerWorker, Run, position_in, source_of, source_of_batch
+
+log = logging.getLogger(__name__)
+
+
+class LateDocument(EvaluationError):
+    """A document came after its window had closed."""
+
+
+@dataclass(frozen=True)
+class WindowPlace:
+    """A window stage in a pipeline: its step, its policy, the number of its logical partitions.
+
+    ``spread``: groups of one window may lie in several of them; ``ordered``: they leave in the order of first sight.
+    ``partition_idle`` is the silence in milliseconds after which a source partition holds no window back.
+    """
+
+    step: str
+    stage: WindowStage
+    policy: StreamingErrorPolicy
+    partitions: int
+    spread: bool
+    ordered: bool
+    partition_idle: int | None = None
+
+    @property
+    def name(self) -> str:
+        return str(self.stage.where)
+
+
+class DivideStep:
+    """Sends what batches give to windows to the partitions of the window step, and how far the source has come."""
+
+    def __init__(self, run: Run, place: WindowPlace) -> None:
+        self._worker = PerWorker(lambda: _DivideWorker(run, place))
+
+    def __call__(self, items: list[Any]) -> list[Any]:
+        worker: _DivideWorker = self._worker()
+        out: list[Any] = []
+        for item in items:
+            if item.__class__ is tuple:
+                item = item[1]
+            if item.__class__ is Batch:
+                worker.batch(item, out)
+            elif item.__class__ is Progress or item.__class__ is Completed:
+                worker.broadcast(item, out)
+            else:
+                out.append(item)
+        return out
+
+
+class _DivideWorker:
+    def __init__(self, run: Run, place: WindowPlace) -> None:
+        self._run = run
+        self._place = place
+        self._stage = place.stage
+        self._context = run.context(place.name)
+        self._guard = Guard(run, place.name, place.policy, self._context)
+        self._parts = [str(number) for number in range(place.partitions)]
+        self._passed: dict[str, int] = {}
+        """By source partition, the last boundary of windows that its watermark was told to have passed."""
+        self._warned = False
+        self._partitioned = place.stage.partition_by is not None
+
+    def broadcast(self, item: Any, out: list[Any]) -> None:
+        """Tell every logical partition."""
+        out += [to_part(part, item) for part in self._parts]
+
+    def batch(self, batch: Batch, out: list[Any]) -> None:
+        started = time.perf_counter()
+        self._context.partition, self._context.position = batch.partition, batch.position
+        clock: Clock = batch.clock
+        size = len(batch.documents)
+        if size:
+            divided: Divided | None
+            try:
+                divided, pieces = self._divided(batch, clock)
+            except DocumentError:
+                divided, pieces = self._carefully(batch, clock, out)
+            self._guard.runner.settled(size, 0)
+            if divided is not None:
+                self._late(batch, divided, out)
+            self._send(pieces, out)
+            tell_stage(self._guard, size, 0, None)
+            seconds = time.perf_counter() - started
+            self._run.listeners.tell("on_batch", self._context, seconds=seconds, size_in=size, size_out=0)
+        self._progress(batch.partition, clock, out)
+
+    # -- what a batch gives to windows
+
+    def _divided(self, batch: Batch, clock: Clock) -> tuple[Divided, list[Piece]]:
+        """Raises :class:`DocumentError`."""
+        stage, documents = self._stage, batch.documents
+        divided = stage.divide(documents, clock, self._environment(batch, None))
+        if divided.undated:
+            what = "the document has no event time: what the source's time_field names is missing, or no date"
+            raise DocumentError(divided.undated[0], stage.where, 0, EvaluationError(what))
+        pieces: list[Piece] = []
+        for window, members in divided.windows.items():
+            value = divided.values.get(window)
+            if clock.woken:
+                for index in members:
+                    self._judged(batch, clock, window, value, index, pieces)
+            else:
+                pieces.append(self._piece(batch, window, value, members))
+        return divided, pieces
+
+    def _piece(self, batch: Batch, window: WindowKey, value: Any, members: list[int]) -> Piece:
+        env = self._environment(batch, members if len(members) < len(batch.documents) else None)
+        env.meta["stream"]["window"] = window_meta(window[0], window[1], value, partitioned=self._partitioned)
+        try:
+            made = self._stage.piece(window, value, batch.documents, members, env)
+        except DocumentError as error:
+            error.index = members[error.index]
+            raise
+        made.timestamp = batch.timestamp
+        return made
+
+    def _judged(
+        self, batch: Batch, clock: Clock, window: WindowKey, value: Any, index: int, pieces: list[Piece]
+    ) -> None:
+        """A piece of one document that carries it: whether its window is closed is seen where the window is."""
+        if isinstance(self._stage.spans, SessionSpans):
+            moment: Any = clock.times[index]
+            window = (moment, moment + self._stage.spans.gap, window[2])
+        made = self._piece(batch, window, value, [index])
+        made.position = position_in(batch, index)
+        made.documents = [batch.documents[index]]
+        made.indexes = [index] if made.groups is None else None
+        pieces.append(made)
+
+    def _environment(self, batch: Batch, members: Sequence[int] | None) -> Environment:
+        positions = batch.positions if members is None else [position_in(batch, index) for index in members]
+        return Environment(
+            partition=batch.partition,
+            position=batch.position,
+            positions=positions,
+            timestamp=batch.timestamp,
+            seed=self._run.seed,
+            meta={"stream": {"source": source_of_batch(self._run, batch)}},
+            records=batch.meta.get(RECORDS),
+            context=self._context,
+        )
+
+    # -- failures
+
+    def _carefully(self, batch: Batch, clock: Clock, out: list[Any]) -> tuple[Divided | None, list[Piece]]:
+        """The batch as its policy says: again, or given up, as a whole or document by document."""
+        guard = self._guard
+        if not guard.by_document:
+            try:
+                found: tuple[Divided, list[Piece]] = guard.attempt(lambda attempt: self._divided(batch, clock))
+            except GaveUp as gave_up:
+                self._give_up(gave_up, batch, range(len(batch.documents)), out)
+                return None, []
+            return found
+        good: list[int] = []
+        for index in range(len(batch.documents)):
+            alone = self._only(batch, clock, [index])
+
+            def attempt(number: int, alone: tuple[Batch, Clock] = alone) -> Any:
+                return self._divided(*alone)
+
+            try:
+                guard.attempt(attempt)
+            except GaveUp as gave_up:
+                if isinstance(gave_up.error, DocumentError):
+                    gave_up.error.index = 0
+                self._give_up(gave_up, batch, [index], out)
+            else:
+                good.append(index)
+        rest, own = self._only(batch, clock, good)
+        divided, pieces = self._divided(rest, own)
+        divided.missed = {good[index]: spans for index, spans in divided.missed.items()}
+        for piece in pieces:
+            if piece.groups is None and piece.indexes is not None:
+                piece.indexes = [good[index] for index in piece.indexes]
+        return divided, pieces
+
+    def _only(self, batch: Batch, clock: Clock, indexes: list[int]) -> tuple[Batch, Clock]:
+        positions = [position_in(batch, index) for index in indexes]
+        documents = [batch.documents[index] for index in indexes]
+        return replace(batch, documents=documents, positions=positions), clock.at(indexes)
+
+    def _give_up(self, gave_up: GaveUp, batch: Batch, indexes: Sequence[int], out: list[Any]) -> None:
+        letters = self._guard.failed(gave_up, batch, self._entries(batch, indexes), code="stage")
+        if letters is not None:
+            out.append(letters)
+
+    def _entries(self, batch: Batch, indexes: Sequence[int]) -> list[tuple[Document, int, int]]:
+        numbers = numbers_among([position_in(batch, index) for index in range(len(batch.documents))])
+        return [(batch.documents[index], index, numbers[index]) for index in indexes]
+
+    # -- late documents
+
+    def _late(self, batch: Batch, divided: Divided, out: list[Any]) -> None:
+        if not divided.missed:
+            return
+        indexes = sorted(divided.missed)
+        metas = [missed_meta(divided.missed[index]) for index in indexes]
+        late(self._run, self._guard, self._place, batch, self._entries(batch, indexes), metas, out)
+
+    # -- on their way
+
+    def _send(self, pieces: list[Piece], out: list[Any]) -> None:
+        place = self._place
+        for piece in pieces:
+            if piece.groups is None or not place.spread:
+                key = (
+                    (piece.start, canonical(piece.value))
+                    if not isinstance(place.stage.spans, SessionSpans)
+                    else canonical(piece.value)
+                )
+                if piece.groups is not None and place.ordered:
+                    piece.indexes = list(range(len(piece.groups)))
+                out.append(to_part(self._parts[stable_hash(key) % place.partitions], piece))
+                continue
+            for number, groups in place.stage.keyed.split(piece.groups, place.partitions).items():
+                out.append(to_part(self._parts[number], replace(piece, groups=groups)))
+
+    def _progress(self, partition: str, clock: Clock, out: list[Any]) -> None:
+        """Tell how far the partition has come, when windows may close by it."""
+        spans, watermark = self._stage.spans, clock.newest - self._stage.lateness
+        if isinstance(spans, SessionSpans):
+            passed = watermark // max(spans.gap // 8, 1)
+        else:
+            passed = (watermark - spans.offset - spans.size) // spans.hop
+        if self._passed.get(partition) != passed or clock.woken:
+            self._passed[partition] = passed
+            self.broadcast(Progress(partition, clock.total, clock.newest), out)
+
+
+def late(
+    run: Run,
+    guard: Guard,
+    place: WindowPlace,
+    batch: Batch,
+    entries: Sequence[tuple[Document, int, int]],
+    metas: Sequence[dict[str, Any]],
+    out: list[Any],
+) -> None:
+    """Carry out what a window stage says of documents that came too late for the windows in ``metas``."""
+    context, listeners = guard.context, run.listeners
+    listeners.tell("on_late", context, documents=len(entries))
+    if place.stage.on_late == "drop" or place.policy.action != "dead_letter":
+        if place.stage.on_late != "drop":
+            log.debug("%s: %d late documents are left out: there are no dead letters", place.name, len(entries))
+        listeners.tell("on_skipped", context, documents=len(entries))
+        return
+    now = int(time.time() * 1000)
+    letters = [
+        envelope(
+            pipeline=run.pipeline,
+            pipeline_version=run.version,
+            operator=place.name,
+            error=LateDocument("the document came after its window had closed"),
+            code="late",
+            attempts=1,
+            first_failure_ms=None,
+            now_ms=now,
+            source=source_of(run, batch, index),
+            document=document,
+            index=number,
+            window=meta,
+            redact=redact,
+        )
+        for (document, index, number), meta in zip(entries, metas, strict=True)
+    ]
+    out.append(Letters(run.letter_sink(place.policy), letters))
+    listeners.tell("on_dead_letter", context, documents=len(letters))
