@@ -5,55 +5,81 @@ A file of connections maps a name to a connector's options, as they would stand 
     main-kafka:
       type: kafka
       bootstrap_servers: ${KAFKA_BOOTSTRAP}
-      password: {$secret: KAFKA_PASSWORD}
+      sasl_password: {$secret: KAFKA_PASSWORD}
 
-A source or sink that says ``connection_ref: main-kafka`` has these options, and its own win over them.
+A source or sink that says ``connection_ref: main-kafka`` has these options, and its own win over them. One file serves
+many pipelines, so a reference without a value is a problem of the pipelines that use its connection, and of no other.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-import yaml
-
-from fluxion_flow.connect.secrets import interpolate
-from fluxion_flow.errors import PipelineError, Problem, Problems, Where, did_you_mean
+from fluxion_flow.connect.secrets import Reference, UnresolvedReference, interpolate
+from fluxion_flow.errors import Problems, Where, did_you_mean
 
 Connections = Mapping[str, Mapping[str, Any]]
 """Name of a connection → ``type`` (may be left out) and options."""
 
 CONNECTIONS = Where.at("connections")
+REFERENCE_KEYS = ("connection_ref", "connectionRef", "connection")
+"""The keys under which sources, sinks and enrichments name a connection."""
 
 
-def load_connections(path: str | Path) -> dict[str, dict[str, Any]]:
-    """The connections of a YAML (or JSON) file, with their references; a top-level ``connections:`` is optional.
+def read_connections(content: Any, file: str, problems: Problems) -> dict[str, dict[str, Any]]:
+    """The connections in the content of ``file``, with their references; a top-level ``connections:`` is optional.
 
-    Raises :class:`PipelineError` with every problem, :class:`OSError` when the file cannot be read.
+    What is wrong is added to ``problems``; what is not wrong is in the answer.
     """
-    try:
-        content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f" at line {mark.line + 1}" if mark is not None else ""
-        raise PipelineError([Problem(CONNECTIONS, f"{str(path)!r} is not YAML{line}", "correct the file")]) from None
     if isinstance(content, Mapping) and set(content) == {"connections"}:
         content = content["connections"]
-    problems = Problems()
     loaded: dict[str, dict[str, Any]] = {}
     if content is None:
         return loaded
     if not isinstance(content, Mapping):
-        what = f"{str(path)!r} must map names to options"
-        raise PipelineError([Problem(CONNECTIONS, what, "write main: {type: kafka, ...}")])
+        problems.add(CONNECTIONS, f"{file!r} must map names to options", "write main: {type: kafka, ...}")
+        return loaded
     for name, options in content.items():
         if isinstance(options, Mapping):
-            loaded[str(name)] = interpolate(options, CONNECTIONS / str(name), problems)
+            loaded[str(name)] = interpolate(options, CONNECTIONS / str(name), problems, unset=False)
         else:
             problems.add(CONNECTIONS / str(name), "must be a mapping of options", "write {type: kafka, ...}")
-    problems.raise_if_any()
     return loaded
+
+
+def names_in(value: Any) -> Iterator[str]:
+    """The names of connections that a definition's data refers to, however deep."""
+    if isinstance(value, Mapping):
+        for key, item in value.items():
+            if key in REFERENCE_KEYS and isinstance(item, str):
+                yield item
+            else:
+                yield from names_in(item)
+    elif isinstance(value, (list, tuple)):
+        for item in value:
+            yield from names_in(item)
+
+
+def report_unset(connections: Connections, names: Iterable[str], problems: Problems) -> None:
+    """Add every reference without a value in the connections of these names to ``problems``."""
+    for name in dict.fromkeys(names):
+        if name in connections:
+            _report_unset(connections[name], CONNECTIONS / name, problems)
+
+
+def _report_unset(value: Any, where: Where, problems: Problems) -> None:
+    if isinstance(value, Reference):
+        try:
+            value.resolve()
+        except UnresolvedReference as error:
+            problems.add(where, error.what, error.hint)
+    elif isinstance(value, Mapping):
+        for key, item in value.items():
+            _report_unset(item, where / str(key), problems)
+    elif isinstance(value, (list, tuple)):
+        for position, item in enumerate(value):
+            _report_unset(item, where / position, problems)
 
 
 def named_connection(

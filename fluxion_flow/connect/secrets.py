@@ -178,26 +178,29 @@ def _resolve_piece(piece: re.Match[str]) -> str:
     return EnvReference(piece["name"]).resolve() if value is None else value
 
 
-def interpolate(value: Any, where: Where, problems: Problems) -> Any:
+def interpolate(value: Any, where: Where, problems: Problems, *, unset: bool = True) -> Any:
     """``value`` (of a loaded definition) with every reference in it as a :class:`Reference` object, however deep.
 
     Strings with ``${...}`` become a :class:`Template`, ``{"$env": ...}`` and ``{"$secret": ...}`` become what
-    :func:`env` and :func:`secret` give; everything else stays. Names without a value are added to ``problems``.
+    :func:`env` and :func:`secret` give; everything else stays. References that are malformed are added to ``problems``,
+    and with ``unset`` those that have no value now.
     """
     try:
-        return _interpolate(value, where, problems)
+        return _interpolate(value, where, problems, unset)
     except RecursionError:
         problems.add(where, "is nested too deeply", "split it into named parts")
         return value
 
 
-def _interpolate(value: Any, where: Where, problems: Problems) -> Any:
+def _interpolate(value: Any, where: Where, problems: Problems, unset: bool) -> Any:
     if isinstance(value, str):
         if "${" not in value:
             return value
         template = Template(value)
         references = [piece for piece in _PIECE.finditer(value) if not piece["escape"]]
         for piece in references:
+            if not (unset or piece["malformed"]):
+                continue
             try:
                 _resolve_piece(piece)
             except UnresolvedReference as error:
@@ -207,13 +210,14 @@ def _interpolate(value: Any, where: Where, problems: Problems) -> Any:
         if len(value) == 1 and next(iter(value)) in ("$env", "$secret"):
             reference = _reference_from_data(value, where, problems)
             try:
-                resolve(reference)
+                if unset:
+                    resolve(reference)
             except UnresolvedReference as error:
                 problems.add(where, error.what, error.hint)
             return reference
-        return {key: _interpolate(item, where / str(key), problems) for key, item in value.items()}
+        return {key: _interpolate(item, where / str(key), problems, unset) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_interpolate(item, where / position, problems) for position, item in enumerate(value)]
+        return [_interpolate(item, where / position, problems, unset) for position, item in enumerate(value)]
     return value
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fluxion_flow.connect import registry
-from fluxion_flow.connect.connections import Connections
+from fluxion_flow.connect.connections import Connections, names_in, report_unset
 from fluxion_flow.connect.encoding import from_extended
 from fluxion_flow.connect.secrets import Reference, UnresolvedReference, holds_reference, redact
 from fluxion_flow.connect.spi import StreamingSink, StreamingSource
@@ -74,6 +74,17 @@ def check_definition(definition: StreamingPipelineDefinition, problems: Problems
     _check_pipelines(definition.pipelines, problems, resources)
     definition.check_overrides(problems)
     _check_listeners(definition.listeners, problems)
+    report_unset(connections, _connections_used(definition), problems)
+
+
+def _connections_used(definition: StreamingPipelineDefinition) -> list[str]:
+    """The names of the connections that the definition refers to, in its order."""
+    stages, sinks = definition.stages, definition.sinks
+    policies = [definition.on_error, definition.source.on_error]
+    policies += [*(stage.on_error for stage in stages), *(sink.on_error for sink in sinks)]
+    found = [definition.source.given, *(stage.spec for stage in stages), *(sink.given for sink in sinks)]
+    found += [policy.dead_letter_sink for policy in policies if policy is not None]
+    return list(names_in(found + list(definition.pipelines.values())))
 
 
 def check_name(name: str, where: Where, problems: Problems) -> None:

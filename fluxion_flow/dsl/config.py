@@ -20,6 +20,7 @@ from typing import Any, Literal
 
 from fluxion_flow.connect.secrets import Reference, UnresolvedReference, interpolate, resolve
 from fluxion_flow.dsl.alerts import AlertSettings, read_alerts
+from fluxion_flow.dsl.connections import VARIABLE as CONNECTIONS_FILE
 from fluxion_flow.dsl.files import NotReadable, read_data_file, read_yaml
 from fluxion_flow.dsl.hidden import hidden_text
 from fluxion_flow.errors import PipelineError, Problems, Where, did_you_mean
@@ -360,7 +361,7 @@ _POLICY_VARIABLES = {
 
 VARIABLES: dict[str, str] = {
     CONFIG_FILE: "a YAML or JSON file of settings",
-    "FLUXION_CONNECTIONS": "a YAML or JSON file of named connections",
+    CONNECTIONS_FILE: "a YAML or JSON file of named connections",
     **{f"FLUXION_{name.upper()}": f"the setting {name}" for name in readers(StreamingRuntimeConfig)},
     **{name: f"the error policy of the {scope}" for name, scope in _POLICY_VARIABLES.items()},
     f"{STAGE_PREFIX}<NAME>": "the error policy of one stage",

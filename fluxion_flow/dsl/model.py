@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fluxion_flow.connect import registry
-from fluxion_flow.connect.connections import Connections, load_connections
+from fluxion_flow.connect.connections import Connections
 from fluxion_flow.core.resources import Resources
 from fluxion_flow.dsl.config import PolicyOverrides, StreamingRuntimeConfig, fold_name, replaced
 from fluxion_flow.errors import PipelineError, Problem, Problems, Where, did_you_mean
@@ -322,18 +322,10 @@ class StreamingPipelineDefinition:
         )
 
     def known_connections(self, environ: Mapping[str, str], problems: Problems) -> dict[str, Mapping[str, Any]]:
-        """The definition's connections, and over them those of the file that ``FLUXION_CONNECTIONS`` names."""
-        path = environ.get("FLUXION_CONNECTIONS", "")
-        if not path:
-            return dict(self.connections)
-        where = Where.at("FLUXION_CONNECTIONS")
-        try:
-            return {**self.connections, **load_connections(path)}
-        except OSError as error:
-            problems.add(where, f"{path!r} cannot be read ({error.strerror})", "correct the path")
-        except PipelineError as error:
-            problems.found += [replace(p, where=Where((*where.parts, *p.where.parts))) for p in error.problems]
-        return dict(self.connections)
+        """The definition's connections, and over them those of the file of connections, if there is one."""
+        from fluxion_flow.dsl.connections import connections_in_force
+
+        return connections_in_force(self.connections, environ, problems)
 
     def check_overrides(self, problems: Problems) -> None:
         """Add to ``problems`` every policy of the config that is for a stage which is not there."""

@@ -20,6 +20,7 @@ A definition file says this (``*`` must be there)::
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -40,6 +41,7 @@ from fluxion_flow.dsl.check import (
     sink_checker,
 )
 from fluxion_flow.dsl.config import CONFIG, SECRET_SETTINGS, StreamingRuntimeConfig, read_config
+from fluxion_flow.dsl.connections import connections_in_force
 from fluxion_flow.dsl.files import read_data_file
 from fluxion_flow.dsl.model import TIME_KEYS, SinkSpec, SourceSpec, StageSpec, StreamingPipelineDefinition
 from fluxion_flow.errors import PipelineError, Problem, Problems, Where, did_you_mean
@@ -158,7 +160,7 @@ class _Reader:
             if not isinstance(options, Mapping):
                 self._broken(Where.at("connections", name), f"must be a mapping of options, got {kind(options)}")
                 connections[name] = {}
-        self.check_sink = sink_checker(connections)
+        self.check_sink = sink_checker(connections_in_force(connections, os.environ, Problems()))
         return StreamingPipelineDefinition(
             name=self._name(self.data.get("name"), Where.at("name")) or "",
             source=self._source(),

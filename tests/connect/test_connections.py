@@ -1,60 +1,83 @@
-"""Files of named connections."""
+"""Connections in the content of a file, and what a definition uses of them."""
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import Any
 
 import pytest
 
-from fluxion_flow.connect.connections import load_connections
+from fluxion_flow.connect.connections import names_in, read_connections, report_unset
 from fluxion_flow.connect.secrets import Template, secret
-from fluxion_flow.errors import PipelineError
+from fluxion_flow.errors import Problems
 
 
-def _write(tmp_path: Path, text: str) -> Path:
-    path = tmp_path / "connections.yaml"
-    path.write_text(text)
-    return path
+def _read(content: Any) -> tuple[dict[str, Any], list[str]]:
+    problems = Problems()
+    found = read_connections(content, "connections.yaml", problems)
+    return found, list(map(str, problems))
 
 
-@pytest.mark.parametrize("heading", ["", "connections:\n"])
-def test_connections_are_options_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, heading: str) -> None:
-    monkeypatch.setenv("KAFKA_PASSWORD", "very-secret")
-    indent = "  " if heading else ""
-    path = _write(
-        tmp_path,
-        f"{heading}{indent}main:\n{indent}  type: kafka\n{indent}  bootstrap_servers: ${{KAFKA:-localhost:9092}}\n"
-        f"{indent}  password: {{$secret: KAFKA_PASSWORD}}\n",
-    )
-    assert load_connections(path) == {
+@pytest.mark.parametrize("below_a_heading", [False, True])
+def test_connections_are_options_by_name(below_a_heading: bool) -> None:
+    content: Any = {
         "main": {
             "type": "kafka",
-            "bootstrap_servers": Template("${KAFKA:-localhost:9092}"),
-            "password": secret("KAFKA_PASSWORD"),
+            "bootstrap_servers": "${KAFKA:-localhost:9092}",
+            "password": {"$secret": "KAFKA_PASSWORD"},
         }
     }
+    assert _read({"connections": content} if below_a_heading else content) == (
+        {
+            "main": {
+                "type": "kafka",
+                "bootstrap_servers": Template("${KAFKA:-localhost:9092}"),
+                "password": secret("KAFKA_PASSWORD"),
+            }
+        },
+        [],
+    )
 
 
-def test_an_empty_file_holds_none(tmp_path: Path) -> None:
-    assert load_connections(_write(tmp_path, "# none yet\n")) == {}
+def test_an_empty_file_holds_none() -> None:
+    assert _read(None) == ({}, [])
 
 
-@pytest.mark.parametrize(
-    ("text", "problems"),
-    [
-        ("a: 1\nb: [}", "connections: {path} is not YAML at line 2; correct the file"),
-        ("- a\n", "connections: {path} must map names to options; write main: {type: kafka, ...}"),
-        (
-            "a: 5\nb: {host: '${NOT_SET_HERE}'}\nc: []\n",
-            "connections.a: must be a mapping of options; write {type: kafka, ...}\n"
-            "connections.b.host: environment variable NOT_SET_HERE is not set; "
-            "export it or write ${NOT_SET_HERE:-default}\n"
-            "connections.c: must be a mapping of options; write {type: kafka, ...}",
-        ),
-    ],
-)
-def test_every_problem_is_reported_at_once(tmp_path: Path, text: str, problems: str) -> None:
-    path = _write(tmp_path, text)
-    with pytest.raises(PipelineError) as caught:
-        load_connections(path)
-    assert str(caught.value) == problems.replace("{path}", repr(str(path)))
+def test_every_problem_is_reported_at_once_and_the_others_are_read() -> None:
+    found, problems = _read({"a": 5, "b": {"host": "${oh no}", "port": {"$env": 5}}, "c": [], "d": {"type": "files"}})
+    assert problems == [
+        "connections.a: must be a mapping of options; write {type: kafka, ...}",
+        "connections.b.host: malformed reference '${oh no}'; "
+        "write ${NAME} or ${NAME:-default}, or $${ for a literal ${",
+        'connections.b.port: malformed $env reference; write {"$env": "NAME"}',
+        "connections.c: must be a mapping of options; write {type: kafka, ...}",
+    ]
+    assert found["d"] == {"type": "files"}
+    assert _read(["a"]) == (
+        {},
+        ["connections: 'connections.yaml' must map names to options; write main: {type: kafka, ...}"],
+    )
+
+
+def test_a_reference_without_a_value_is_a_problem_of_who_uses_its_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("IS_SET", "1")
+    content = {
+        "used": {"url": "${NOT_SET}", "headers": [{"a": {"$secret": "NOT_SET_EITHER"}}], "n": "${IS_SET}"},
+        "unused": {"url": "${NOT_SET}"},
+    }
+    found, problems = _read(content)
+    assert problems == []
+    unset = Problems()
+    report_unset(found, ["used", "not there", "used"], unset)
+    assert list(map(str, unset)) == [
+        "connections.used.url: environment variable NOT_SET is not set; export it or write ${NOT_SET:-default}",
+        "connections.used.headers[0].a: secret NOT_SET_EITHER is not set; "
+        "export the environment variable NOT_SET_EITHER or use secret(file=...)",
+    ]
+
+
+def test_names_are_found_however_deep() -> None:
+    data = [
+        {"connection_ref": "a", "topic": "t"},
+        {"$set": {"x": {"$httpCall": {"connection": "b", "body": {"connectionRef": "c", "connection": 5}}}}},
+    ]
+    assert list(names_in(data)) == ["a", "b", "c"]
