@@ -58,6 +58,7 @@ def find(target: str) -> Found:
     if not name and Path(place).suffix.lower() in DEFINITIONS:
         from ..dsl.model import StreamingPipelineDefinition
 
+        _known_here()  # functions are named by their modules
         return Found(StreamingPipelineDefinition.from_file(place))
     with contextlib.redirect_stdout(sys.stderr):
         module = _import(target, place)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import bytewax.operators as op
@@ -71,10 +72,16 @@ class _Lowering:
         )
         if plan.transactional and isinstance(plan.sinks[0].sink, StreamingSink):
             plan.sinks[0].sink.owner = f"{definition.name}.{plan.sinks[0].name}"
+        self._plan = plan = replace(plan, sinks=tuple(replace(s, sink=self._beside(s.sink)) for s in plan.sinks))
+        if plan.transactional and isinstance(plan.sinks[0].sink, StreamingSink):
             self._run.committed = Committed(plan.sinks[0].sink)
         for policy in self._policies():
             if policy.action == "dead_letter":
                 self._run.letter_sink(policy)
+
+    def _beside(self, sink: Any) -> Any:
+        """The sink itself; in a run beside the pipeline's own, one that does not disturb it."""
+        return sink.beside(self._plan.beside) if self._plan.beside and isinstance(sink, StreamingSink) else sink
 
     def _policies(self) -> list[StreamingErrorPolicy]:
         found = [self._plan.source_policy]
@@ -138,7 +145,7 @@ class _Lowering:
         return None if when is None else StageStep(self._run, when, (f"{name}.when",), (STRICT,))
 
     def _sink(self, plan: SinkPlan, stream: Stream[Any]) -> Stream[Any]:
-        name = "sink" if len(self._plan.sinks) == 1 else f"sinks.{plan.name}"
+        name = "sink" if len(self._plan.definition.sinks) == 1 else f"sinks.{plan.name}"
         step_id = f"sink_{plan.name}"
         when = self._when(name, plan.when)
         sink = foreign_sink(self._run, step_id, plan.sink) if isinstance(plan.sink, Sink) else plan.sink
@@ -158,8 +165,8 @@ class _Lowering:
             sink: StreamingSink = (
                 foreign_sink(self._run, step_id, spec)
                 if isinstance(spec, Sink)
-                else registry.open_sink(
-                    spec, where, connections=self._plan.definition.connections, also_known=("name",)
+                else self._beside(
+                    registry.open_sink(spec, where, connections=self._plan.definition.connections, also_known=("name",))
                 )
             )
             routed = op.flat_map_batch(f"{step_id}_route", letters, RouteStep(self._run, sink, letters=number))

@@ -100,7 +100,10 @@ class SinkPlan:
 
 @dataclass(frozen=True)
 class Plan:
-    """A pipeline, ready to be lowered or explained."""
+    """A pipeline, ready to be lowered or explained.
+
+    ``beside`` names a run that is not the pipeline's own, such as a replay of dead letters: its sinks write beside.
+    """
 
     definition: StreamingPipelineDefinition
     source: StreamingSource | Source[Any]
@@ -113,6 +116,7 @@ class Plan:
     sinks: tuple[SinkPlan, ...]
     problems: Problems = field(default_factory=Problems)
     clocks: Clocks | None = None
+    beside: str = ""
 
     @property
     def transactional(self) -> bool:
@@ -239,6 +243,11 @@ def check_shapes(stages: Sequence[Stage], bounded: bool, emit: str, source: str,
             )
         elif isinstance(stage, Keyed) and emit == "update":
             updating = stage
+
+
+def steps_of(definition: StreamingPipelineDefinition, stages: Sequence[Stage], emit: str) -> list[Step]:
+    """The steps that run ``stages``, some or all of a definition's, under its policies."""
+    return _Steps(definition, emit).make(segments(stages))
 
 
 class _Steps:

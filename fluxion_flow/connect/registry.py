@@ -21,6 +21,7 @@ from typing import Any, Literal
 from fluxion_flow.connect.connections import CONNECTIONS, Connections, named_connection
 from fluxion_flow.connect.options import Option, validate, validate_given
 from fluxion_flow.connect.spi import StreamingSink, StreamingSource
+from fluxion_flow.connect.stored import StoredDocuments
 from fluxion_flow.errors import FluxionError, PipelineError, Problem, Problems, Where, did_you_mean
 
 ENTRY_POINTS = "fluxion_flow.connectors"
@@ -45,7 +46,8 @@ class Connector:
 
     ``source`` and ``sink`` make a source or a sink from checked options, given as keyword arguments; they open nothing
     (no file, no socket): partitions and writers do. ``check_source`` and ``check_sink`` add problems that one option
-    alone does not show; they get the checked options, which may still hold references.
+    alone does not show; they get the checked options, which may still hold references. ``stored`` answers, for the
+    options of a sink, what such sinks have written; without it dead letters cannot be read back.
     """
 
     type: str
@@ -58,6 +60,7 @@ class Connector:
     check_source: Callable[[Mapping[str, Any], Where, Problems], None] | None = None
     check_sink: Callable[[Mapping[str, Any], Where, Problems], None] | None = None
     discover_streams: Callable[[Mapping[str, Any]], list[StreamInfo]] | None = None
+    stored: Callable[[Mapping[str, Any]], StoredDocuments] | None = None
 
     @property
     def kinds(self) -> frozenset[Kind]:
@@ -235,6 +238,35 @@ def open_sink(
     if not isinstance(made, StreamingSink):
         raise TypeError(f"{where}: the connector's sink is no StreamingSink but {type(made).__name__}")
     return made
+
+
+def open_stored(
+    spec: Mapping[str, Any],
+    where: Where,
+    *,
+    connections: Connections | None = None,
+    also_known: Collection[str] = (),
+) -> StoredDocuments:
+    """What the sink of a definition has written. Nothing is opened yet.
+
+    Raises :class:`PipelineError` with every problem; one is that the connector cannot read back what it wrote.
+    """
+    problems = Problems()
+    checked = _check("sink", spec, where, problems, connections, also_known, must_resolve=True)
+    problems.raise_if_any()
+    assert checked is not None
+    if checked.connector.stored is None:
+        able = [name for name in connector_types() if _reads_back(name)]
+        what = f"connector '{checked.connector.type}' cannot read back what it wrote"
+        raise PipelineError([Problem(where / "type", what, f"those that can: {', '.join(able)}")])
+    return checked.connector.stored(checked.options)
+
+
+def _reads_back(type_: str) -> bool:
+    try:
+        return find_connector(type_).stored is not None
+    except ConnectorUnavailable:
+        return False
 
 
 def _make(

@@ -165,3 +165,12 @@ class StreamingSink(ABC):
     @abstractmethod
     def open(self, part: str, cursor: Cursor | None) -> SinkWriter:
         """A writer for ``part`` (``"0"`` when there is one writer); ``cursor`` is its last durable position."""
+
+    def beside(self, name: str) -> StreamingSink:
+        """A sink to the same place for another run of the pipeline, such as a replay, with ``name`` for its progress.
+
+        It must not disturb what the pipeline's own run knows of its writers: a sink whose cursor is its own size
+        writes beside (``out.<name>.jsonl``), one that keeps positions keeps them under another name. The names of
+        replays begin with ``replay-``. Default: the sink itself.
+        """
+        return self

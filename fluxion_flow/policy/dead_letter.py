@@ -43,6 +43,7 @@ def envelope(
     index: int = 0,
     window: Mapping[str, Any] | None = None,
     https: Mapping[str, Any] | None = None,
+    before: Mapping[str, Any] | None = None,
     redact: Callable[[str], str] = str,
 ) -> dict[str, Any]:
     """The dead letter of ``document``, or of the record ``raw`` that could not be decoded.
@@ -51,8 +52,9 @@ def envelope(
     ``first_failure_ms=None`` means now. ``source`` is what is known of the record's origin; ``partition`` and
     ``position`` say where in the source it stood, as far as ``source`` does not (its ``partition``, its ``offset``
     or ``position``); ``index`` counts the documents that came of this one record, from 0. Times in
-    ``source["ts"]``, ``window["start"]`` and ``window["end"]`` may be milliseconds too. ``redact`` takes secrets out
-    of the reason and of the request's address.
+    ``source["ts"]``, ``window["start"]`` and ``window["end"]`` may be milliseconds too. ``before`` is the letter that
+    was replayed and failed again: its attempts and its first failure count on, ``replays`` is one more, and the id
+    stays where it failed at the same step. ``redact`` takes secrets out of the reason and of the request's address.
     """
     if isinstance(error, GaveUp):
         error = error.error
@@ -85,7 +87,22 @@ def envelope(
     if raw is not None:
         letter["raw"] = base64.b64encode(raw).decode("ascii")
     letter["_stream_meta"] = meta
-    return letter
+    return letter if before is None else _again(letter, before, index)
+
+
+def _again(letter: dict[str, Any], before: Mapping[str, Any], index: int) -> dict[str, Any]:
+    """A letter of a replay, as the next one of the letter that was replayed."""
+    same = letter["operatorName"] == before["operatorName"] and index == 0
+    ids = {"id": before["id"] if same else fingerprint([before["id"], letter["operatorName"], index])}
+    if not same:
+        ids["replayOf"] = before["id"]
+    return {
+        **letter,
+        **ids,
+        "attempts": letter["attempts"] + before.get("attempts", 0),
+        "firstFailureTime": before.get("firstFailureTime", letter["firstFailureTime"]),
+        "replays": before.get("replays", 0) + 1,
+    }
 
 
 def dead_letter_id(

@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from .clocks import Clocks
     from .committed import Committed
 
+LETTER = "letter"
+"""In a batch's ``meta``: the dead letter that its one document was replayed from."""
+
 DERIVED = "derived"
 """In a batch's ``meta``: a keyed step made its documents, so no single record of the source stands behind one."""
 
@@ -232,6 +235,7 @@ class Guard:
             document=document,
             index=number,
             window=batch.meta.get("window"),
+            before=batch.meta.get(LETTER),
             redact=redact,
         )
 

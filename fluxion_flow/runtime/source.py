@@ -22,7 +22,7 @@ from .committed import stamped
 from .failure import RunFailed
 from .items import Completed, Letters
 from .manifest import Manifest
-from .run import Guard, Run, source_at
+from .run import LETTER, Guard, Run, source_at
 
 log = logging.getLogger(__name__)
 
@@ -309,5 +309,6 @@ def _letter(run: Run, batch: Batch, reject: Reject) -> dict[str, Any]:
         now_ms=int(time.time() * 1000),
         source=source_at(run, batch, reject.position),
         raw=reject.raw,
+        before=batch.meta.get(LETTER),
         redact=redact,
     )

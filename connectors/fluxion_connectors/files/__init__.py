@@ -11,6 +11,7 @@ from fluxion_connectors.files.discovery import discover_streams
 from fluxion_connectors.files.identity import FileChanged
 from fluxion_connectors.files.sink import FilesSink, FilesWriter
 from fluxion_connectors.files.source import PART_SIZE, FilesSource
+from fluxion_connectors.files.stored import FilesStored
 from fluxion_flow.connect.options import Option
 from fluxion_flow.connect.registry import Connector
 from fluxion_flow.connect.secrets import Reference, holds_reference
@@ -150,4 +151,5 @@ connector = Connector(
     check_source=_check_source,
     check_sink=_check_sink,
     discover_streams=discover_streams,
+    stored=lambda options: FilesStored(options["path"]),
 )

@@ -18,6 +18,7 @@ A compressed file is written when there is enough to pack, at a flush at the lat
 
 from __future__ import annotations
 
+import copy
 import json
 import logging
 import os
@@ -105,6 +106,13 @@ class FilesSink(StreamingSink):
     def open(self, part: str, cursor: Cursor | None) -> FilesWriter:
         """Raises :class:`FileChanged` when the file is not the cursor's, :class:`OSError` when it cannot be written."""
         return FilesWriter(self, self.path.replace("{part}", part), cursor)
+
+    def beside(self, name: str) -> FilesSink:
+        """Files of their own, ``out.<name>.jsonl``: a resume of the pipeline cuts its files back to what it wrote."""
+        made = copy.copy(self)
+        stem, suffix = os.path.splitext(self.path)
+        made.path = f"{stem}.{name}{suffix}"
+        return made
 
 
 class FilesWriter(SinkWriter):

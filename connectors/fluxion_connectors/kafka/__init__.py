@@ -22,6 +22,7 @@ from fluxion_connectors.kafka.options import CONNECTION_OPTIONS, check_librdkafk
 from fluxion_connectors.kafka.positions import parse_start
 from fluxion_connectors.kafka.sink import KafkaSink, KafkaWriter
 from fluxion_connectors.kafka.source import KafkaReader, KafkaSource
+from fluxion_connectors.kafka.stored import KafkaStored
 from fluxion_connectors.kafka.transactions import TransactionalWriter
 from fluxion_flow.connect.options import Option
 from fluxion_flow.connect.registry import Connector
@@ -172,4 +173,5 @@ connector = Connector(
     check_source=check_source,
     check_sink=check_sink,
     discover_streams=discover_streams,
+    stored=KafkaStored,
 )

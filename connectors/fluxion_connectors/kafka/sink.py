@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 import time
 from collections.abc import Mapping, Sequence
@@ -77,6 +78,13 @@ class KafkaSink(StreamingSink):
             self._settings["message.timeout.ms"] = min(self._settings["message.timeout.ms"], timeout)
             name = cursor_topic or f"{transactional_id}.cursors"
             self._cursors = CursorTopic(base, name, transactional_id, connect_timeout)
+
+    def beside(self, name: str) -> KafkaSink:
+        """The same topic; transactions under an id of their own, so that they do not fence the pipeline's."""
+        made = copy.copy(self)
+        if self._cursors is not None:
+            made._cursors = self._cursors.beside(name)
+        return made
 
     def committed_cursors(self) -> Mapping[str, Cursor]:
         """Ends transactions that a dead run has left open. Raises what :mod:`.failures` names."""

@@ -55,6 +55,10 @@ class CursorTopic:
         self.done: dict[str, set[str]] = {}
         """By partition, the cursors of the batches in the newest transaction that may be committed."""
 
+    def beside(self, name: str) -> CursorTopic:
+        """The same topic, for transactions under an id of their own."""
+        return CursorTopic(self._settings, self.name, f"{self.transactional_id}.{name}", self._timeout)
+
     def id_of(self, partition: str) -> str:
         return f"{self.transactional_id}/{partition}"
 

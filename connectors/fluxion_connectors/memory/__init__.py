@@ -19,6 +19,7 @@ from typing import Any
 from fluxion_connectors.memory.hub import clear, collected, provide
 from fluxion_connectors.memory.sink import MemorySink, MemoryWriter
 from fluxion_connectors.memory.source import MemoryReader, MemorySource
+from fluxion_connectors.memory.stored import MemoryStored
 from fluxion_flow.connect.options import Option
 from fluxion_flow.connect.registry import Connector
 from fluxion_flow.errors import Problems, Where
@@ -63,4 +64,5 @@ connector = Connector(
         Option("fail_documents", "any", "Fields and values of documents that are refused, or a function.", None),
     ),
     check_source=_check_source,
+    stored=lambda options: MemoryStored(options["name"]),
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from fluxion_flow.connect.spi import Document
 
@@ -65,3 +65,12 @@ def cut_back(name: str, part: str, kept: int) -> None:
                     continue
             remaining.append(entry)
         _collected[name] = remaining
+
+
+def take_out(name: str, documents: Collection[Document]) -> int:
+    """Forget these very documents of what was collected under a name; how many there were."""
+    identities = {id(document) for document in documents}
+    with _lock:
+        entries = _collected.get(name, [])
+        _collected[name] = [entry for entry in entries if id(entry[1]) not in identities]
+        return len(entries) - len(_collected[name])

@@ -10,6 +10,7 @@ from fluxion_connectors.sql.discovery import discover_streams
 from fluxion_connectors.sql.failures import DatabaseUnavailable, RowRefused, SqlError
 from fluxion_connectors.sql.sink import SqlSink, SqlWriter
 from fluxion_connectors.sql.source import PAGE_SIZE, SqlReader, SqlSource
+from fluxion_connectors.sql.stored import SqlStored
 from fluxion_connectors.sql.tables import check_columns
 from fluxion_flow.connect.options import Option
 from fluxion_flow.connect.registry import Connector
@@ -138,4 +139,5 @@ connector = Connector(
     check_source=_check_source,
     check_sink=_check_sink,
     discover_streams=discover_streams,
+    stored=lambda options: SqlStored(options["url"], options["table"], options["columns"], options["db_schema"]),
 )

@@ -12,6 +12,7 @@ for the number of that commit and, if it is there, writes none of those document
 
 from __future__ import annotations
 
+import copy
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -78,6 +79,12 @@ class SqlSink(StreamingSink):
     def position_name(self) -> str:
         """The name that the source's positions are kept under."""
         return self._position_name or ".".join(filter(None, (self.owner, self.schema, self.table)))
+
+    def beside(self, name: str) -> SqlSink:
+        """The same table, with positions under a name of their own."""
+        made = copy.copy(self)
+        made._position_name = f"{self.position_name}.{name}"
+        return made
 
     def __repr__(self) -> str:
         return f"SqlSink({shown(self._url)!r}, table={self.table!r})"

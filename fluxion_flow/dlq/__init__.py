@@ -1,0 +1,1 @@
+"""Dead letters after the fact: found from a definition, looked through, replayed and purged."""
