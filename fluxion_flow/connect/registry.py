@@ -259,7 +259,10 @@ def open_stored(
         able = [name for name in connector_types() if _reads_back(name)]
         what = f"connector '{checked.connector.type}' cannot read back what it wrote"
         raise PipelineError([Problem(where / "type", what, f"those that can: {', '.join(able)}")])
-    return checked.connector.stored(checked.options)
+    try:
+        return checked.connector.stored(checked.options)
+    except ValueError as error:
+        raise PipelineError([Problem(where, str(error))]) from None
 
 
 def _reads_back(type_: str) -> bool:

@@ -207,6 +207,19 @@ def test_letters_in_a_table_are_listed_replayed_and_purged(fluxion, write, here)
 
 ENVIRONMENT = {**os.environ, "RUST_BACKTRACE": "0"}
 
+def test_letters_in_a_compressed_file_are_read_and_stay(fluxion, write):
+    write("in.jsonl", LINES)
+    write("p.yaml", PIPELINE.replace("dead.jsonl", "dead.jsonl.gz"))
+    run("p.yaml")
+    assert len(listed(fluxion, "p.yaml")) == 3
+    purged = fluxion("dlq", "purge", "p.yaml", "--all", "--yes")
+    assert (purged.exit_code, purged.stderr) == (
+        1,
+        "files dead.jsonl.gz: letters cannot be removed: lines of a gzip file cannot be removed; "
+        "delete the file as a whole\n",
+    )
+
+
 SLOW = """
 import time
 

@@ -151,5 +151,5 @@ connector = Connector(
     check_source=_check_source,
     check_sink=_check_sink,
     discover_streams=discover_streams,
-    stored=lambda options: FilesStored(options["path"]),
+    stored=lambda options: FilesStored(options["path"], options["format"], options["compression"]),
 )

@@ -1,7 +1,7 @@
 """Reading back and blanking what a files sink has written.
 
 A line is removed by writing spaces over it, up to its line break. The file keeps its size, which the checkpoint of the
-pipeline that writes it counts on, and a writer that appends meanwhile is not disturbed. Readers pass over blank lines.
+pipeline that writes it counts on, and a writer that appends meanwhile is not disturbed. Readers pass over blank lines. In a compressed file nothing can be removed.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterator
 from typing import Any
 
+from fluxion_connectors.files.compression import Unpacked, compression_of
 from fluxion_flow.connect.encoding import decode_document
 from fluxion_flow.connect.stored import BESIDE, StoredDocument, StoredDocuments
 
@@ -19,10 +20,14 @@ from fluxion_flow.connect.stored import BESIDE, StoredDocument, StoredDocuments
 class FilesStored(StoredDocuments):
     """The lines of the files that a sink with this ``path`` writes, ``{part}`` and files of replays included.
 
-    A handle is a file, a byte, and the length of the line without its line break.
+    A handle is a file, a byte, and the length of the line without its line break. Raises :class:`ValueError` for CSV,
+    which cannot hold documents within documents.
     """
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, format: str = "json", compression: str = "auto") -> None:
+        if format != "json":
+            raise ValueError(f"files of format {format!r} are not read back as documents; write JSON lines")
+        self._compression = compression_of(os.fspath(path), compression)
         stem, suffix = os.path.splitext(os.fspath(path))
         stem = glob.escape(stem).replace("{part}", "*")
         suffix = glob.escape(suffix)
@@ -35,16 +40,29 @@ class FilesStored(StoredDocuments):
     def read(self) -> Iterator[StoredDocument]:
         """A line without its line break is still being written, and left out."""
         for path in self.paths():
+            start = 0
+            for number, line in enumerate(self._lines(path), 1):
+                text = line.rstrip(b"\r\n")
+                if line.endswith(b"\n") and text and not text.isspace():
+                    yield _stored(path, number, start, text)
+                start += len(line)
+
+    def _lines(self, path: str) -> Iterator[bytes]:
+        if self._compression == "none":
             with open(path, "rb") as file:
-                start = 0
-                for number, line in enumerate(file, 1):
-                    text = line.rstrip(b"\r\n")
-                    if line.endswith(b"\n") and text and not text.isspace():
-                        yield _stored(path, number, start, text)
-                    start += len(line)
+                yield from file
+            return
+        unpacked = Unpacked(path, self._compression)
+        try:
+            while lines := unpacked.readlines(1 << 17):
+                yield from lines
+        finally:
+            unpacked.close()
 
     def remove(self, handles: Collection[Any]) -> int:
         """Raises :class:`OSError`."""
+        if self._compression != "none":
+            raise OSError(f"lines of a {self._compression} file cannot be removed; delete the file as a whole")
         by_file: dict[str, list[tuple[int, int]]] = defaultdict(list)
         for path, start, length in handles:
             by_file[path].append((start, length))
