@@ -1,7 +1,8 @@
 """Reading back and blanking what a files sink has written.
 
 A line is removed by writing spaces over it, up to its line break. The file keeps its size, which the checkpoint of the
-pipeline that writes it counts on, and a writer that appends meanwhile is not disturbed. Readers pass over blank lines. In a compressed file nothing can be removed.
+pipeline that writes it counts on, and a writer that appends meanwhile is not disturbed. Readers pass over blank lines.
+In a compressed file nothing can be removed.
 """
 
 from __future__ import annotations
