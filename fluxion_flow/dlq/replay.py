@@ -224,6 +224,7 @@ class Replay:
             steps=tuple(steps),
             sinks=sinks,
             beside=name,
+            clocks=None,
         )
 
 
