@@ -207,6 +207,7 @@ def test_letters_in_a_table_are_listed_replayed_and_purged(fluxion, write, here)
 
 ENVIRONMENT = {**os.environ, "RUST_BACKTRACE": "0"}
 
+
 def test_letters_in_a_compressed_file_are_read_and_stay(fluxion, write):
     write("in.jsonl", LINES)
     write("p.yaml", PIPELINE.replace("dead.jsonl", "dead.jsonl.gz"))
