@@ -144,7 +144,7 @@ def _read(path: str, extended: bool) -> Input:
 
 def _run(found: Input, stages: Sequence[Stage], resources: Resources) -> list[dict[str, Any]]:
     """All documents through all stages. Raises :class:`BatchFailed`, with the line where it is known."""
-    from ..core.batch import environment, event_time_of, run_partitions, run_segments
+    from ..core.batch import environment, event_time_of, outside_of, run_partitions, run_segments
     from ..core.plan import segments
     from ..core.program import DocumentError
     from ..core.stages import Windowed
@@ -156,17 +156,19 @@ def _run(found: Input, stages: Sequence[Stage], resources: Resources) -> list[di
         event_time = event_time_of(stages, resources, Where.at("source", "time_field"), problems)
         problems.raise_if_any()
         try:
-            return run_partitions(found.documents, stages, resources, event_time)
+            with outside_of(resources) as answers:
+                return run_partitions(found.documents, stages, resources, event_time, answers=answers)
         except DocumentError as error:
             raise BatchFailed(str(error)) from error
-    env = environment(resources)
     documents = found.documents
-    for number, segment in enumerate(segments(stages)):
-        try:
-            documents = run_segments(documents, [segment], env)
-        except DocumentError as error:
-            known = number == 0 and error.index < len(found.lines)
-            raise BatchFailed(f"line {found.lines[error.index]}: {error}" if known else str(error)) from error
+    with outside_of(resources) as answers:
+        env = environment(resources, answers)
+        for number, segment in enumerate(segments(stages)):
+            try:
+                documents = run_segments(documents, [segment], env)
+            except DocumentError as error:
+                known = number == 0 and error.index < len(found.lines)
+                raise BatchFailed(f"line {found.lines[error.index]}: {error}" if known else str(error)) from error
     return documents
 
 

@@ -69,6 +69,7 @@ class _Lowering:
             listeners=Listeners(_listeners(plan)),
             drain=Drain(config.drain_timeout),
             clocks=plan.clocks,
+            resources=definition.resources,
         )
         if plan.transactional and isinstance(plan.sinks[0].sink, StreamingSink):
             plan.sinks[0].sink.owner = f"{definition.name}.{plan.sinks[0].name}"
@@ -210,6 +211,7 @@ class _Nothing(StatelessSinkPartition[Any]):
 
     def close(self) -> None:
         self._run.listeners.tell("on_end", self._run.context("end"))
+        self._run.close_outside()
 
     def write_batch(self, items: list[Any]) -> None:
         """What arrives here has been delivered."""

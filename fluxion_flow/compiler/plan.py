@@ -167,6 +167,9 @@ def make_plan(definition: StreamingPipelineDefinition) -> Plan:
     check_shapes(stages, bounded, emit, definition.source.title, problems)
     resources = definition.resources
     event_time = event_time_of(stages, resources, Where.at("source", "time_field"), problems)
+    for stage in stages:
+        for asker in stage.asks:
+            asker.check(problems)
     steps = _Steps(definition, emit).make(segments(stages)) if not problems else ()
     sinks = []
     names = definition.sink_names()

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from ..errors import Problems, Where
+from .context import StreamingContext
 from .environment import Environment
 from .event_time.time_field import EventTime, parse_event_time
+from .outside import Answers, Outside, open_outside
 from .plan import Segment, segments
 from .program import DocumentError
 from .resources import Resources
 from .stages import Keyed, Stage, Whole, Windowed, parse_stages
 from .stages.shapes import Document, check_windows
+from .tracing import placed
 from .values import to_millis
 
 
@@ -25,6 +29,8 @@ def run_batch(
     functions: Mapping[str, Callable[..., Any]] | None = None,
     pipelines: Mapping[str, Sequence[Mapping[str, Any]]] | None = None,
     variables: Mapping[str, Any] | None = None,
+    connections: Mapping[str, Mapping[str, Any]] | None = None,
+    manifests: Mapping[str, Mapping[str, Any]] | None = None,
     now: datetime.datetime | None = None,
     seed: int = 0,
     time_field: Any = None,
@@ -38,10 +44,11 @@ def run_batch(
     ``documents``: those of one source partition, named ``"0"``, or a mapping of partitions to theirs, which tells
     window stages what is late; ``stages``: MongoDB-style stages as data; ``collections``: documents by name for
     ``$lookup`` and ``$unionWith``; ``functions``: Python callables by name for ``$function``; ``pipelines``: stages by
-    name for ``$subPipeline``; ``variables``: values of ``$$name``; ``now``: the value of ``$$NOW`` (default: the time
-    of the call); ``seed``: for ``$rand`` and ``$sampleRate``; ``time_field``: the event time of documents, as at a
-    source (default: ``_ts``); ``late``: a list that documents are added to which came too late for a window, as
-    ``{doc, partition, position, window}``.
+    name for ``$subPipeline``; ``variables``: values of ``$$name``; ``connections``: options by name, and ``manifests``
+    by id, for stages that ask the outside (``$httpCall``, ``$sqlQuery``, ``$enrich``); ``now``: the value of ``$$NOW``
+    (default: the time of the call); ``seed``: for ``$rand`` and ``$sampleRate``; ``time_field``: the event time of
+    documents, as at a source (default: ``_ts``); ``late``: a list that documents are added to which came too late for a
+    window, as ``{doc, partition, position, window}``.
 
     Raises :class:`~fluxion_flow.errors.PipelineError` with every problem of the stages before anything runs, and
     :class:`~fluxion_flow.core.program.DocumentError` when a stage fails on a document.
@@ -49,15 +56,37 @@ def run_batch(
     >>> run_batch([{"a": 1}, {"a": 5}], [{"$match": {"a": {"$gt": 2}}}, {"$set": {"b": {"$add": ["$a", 1]}}}])
     [{'a': 5, 'b': 6}]
     """
-    resources = Resources(collections or {}, functions or {}, pipelines or {}, variables or {}, now, seed, time_field)
+    named = (collections or {}, functions or {}, pipelines or {}, variables or {})
+    resources = Resources(*named, now, seed, time_field, connections or {}, manifests or {})
     problems = Problems()
     built = parse_stages(stages, Where.at("stages"), problems, resources)
     check_windows(built, problems)
     event_time = event_time_of(built, resources, Where.at("time_field"), problems)
+    for stage in built:
+        for asker in stage.asks:
+            asker.check(problems)
     problems.raise_if_any()
-    if event_time is None and not isinstance(documents, Mapping):
-        return run_stages(list(documents), built, environment(resources))
-    return run_partitions(documents, built, resources, event_time, late)
+    with outside_of(resources) as answers:
+        if event_time is None and not isinstance(documents, Mapping):
+            return run_stages(list(documents), built, environment(resources, answers))
+        return run_partitions(documents, built, resources, event_time, late, answers)
+
+
+@contextmanager
+def outside_of(resources: Resources) -> Iterator[Answers]:
+    """What the outside will answer in an offline run. It is opened by the first question, and closed at the end."""
+    opened: list[Outside] = []
+
+    def outside() -> Outside:
+        if not opened:
+            opened.append(open_outside(resources))
+        return opened[0]
+
+    try:
+        yield Answers(outside, StreamingContext("offline", "stages"))
+    finally:
+        for found in opened:
+            found.close()
 
 
 def event_time_of(stages: Sequence[Stage], resources: Resources, where: Where, problems: Problems) -> EventTime | None:
@@ -72,19 +101,26 @@ def run_partitions(
     resources: Resources,
     event_time: EventTime | None,
     late: list[dict[str, Any]] | None = None,
+    answers: Answers | None = None,
 ) -> list[Document]:
     """Run checked stages over the documents of source partitions, or of the one partition ``"0"``."""
     from .offline import OfflineRun
 
     partitions = documents if isinstance(documents, Mapping) else {"0": list(documents)}
     now = to_millis(resources.now or datetime.datetime.now(datetime.timezone.utc))
-    return OfflineRun(resources, now, event_time, late).run(partitions, segments(stages))
+    return OfflineRun(resources, now, event_time, late, answers).run(partitions, segments(stages))
 
 
-def environment(resources: Resources) -> Environment:
+def environment(resources: Resources, answers: Answers | None = None) -> Environment:
     """The surroundings of an offline run: one partition, positions from 0, one ``$$NOW``."""
     now = resources.now or datetime.datetime.now(datetime.timezone.utc)
-    return Environment(partition="0", timestamp=to_millis(now), seed=resources.seed, variables=resources.variables)
+    return Environment(
+        partition="0",
+        timestamp=to_millis(now),
+        seed=resources.seed,
+        variables=resources.variables,
+        answers=answers,
+    )
 
 
 def run_stages(documents: list[Document], stages: Sequence[Stage], env: Environment) -> list[Document]:
@@ -94,13 +130,19 @@ def run_stages(documents: list[Document], stages: Sequence[Stage], env: Environm
 
 def run_segments(documents: list[Document], plan: Sequence[Segment], env: Environment) -> list[Document]:
     """Run planned segments over a list of documents."""
+    start = env.position, env.positions
     for segment in plan:
+        if segment.cut and not env.nested:
+            documents, _ = placed(segment.program, documents, env)
+            continue
         if isinstance(segment.end, Keyed):
             state = segment.end.state()
             state.merge(segment.program.run(documents, env), "")
             documents = state.documents()
         elif len(segment.program):
             documents = segment.program.run(documents, env)
+        if segment.end is not None:
+            env.position, env.positions = start
         if isinstance(segment.end, Whole):
             documents = run_whole(segment.end, documents, env)
     return documents

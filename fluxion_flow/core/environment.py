@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from .context import StreamingContext
+from .outside import Answers, Asker, AskFailed
 from .values import MISSING, from_millis
 
 
@@ -18,7 +19,8 @@ class Environment:
     ``$sampleRate`` are functions of them, so that a replay decides alike. ``timestamp`` (milliseconds since the epoch,
     UTC) is the value of ``$$NOW``, ``variables`` holds the values of other ``$$name``. ``changes[k]`` counts how many
     documents stage *k* of a program gave more (or fewer) than it got; ``surprises`` how many documents left the
-    speculative tier. ``context`` is what functions of the user's own can read of the run.
+    speculative tier. ``context`` is what functions of the user's own can read of the run. ``answers`` holds what the
+    outside has answered for this batch; ``None`` where nobody can be asked.
 
     ``meta`` is what ``{$meta: path}`` reads. ``records`` holds, by source position, what is known of single records
     besides: it is looked up by the place of the document at hand, so it follows a document through any stages, and
@@ -26,8 +28,8 @@ class Environment:
     """
 
     __slots__ = (
-        "_draws", "_index", "_outer", "changes", "context", "documents", "iterator", "meta", "now", "partition",
-        "position", "positions", "records", "seed", "surprises", "variables",
+        "_draws", "_index", "_outer", "answers", "changes", "context", "documents", "iterator", "meta", "now",
+        "partition", "position", "positions", "records", "seed", "surprises", "variables",
     )  # fmt: skip
 
     def __init__(
@@ -42,8 +44,10 @@ class Environment:
         records: Mapping[int, Mapping[str, Any]] | None = None,
         variables: Mapping[str, Any] | None = None,
         context: StreamingContext | None = None,
+        answers: Answers | None = None,
     ) -> None:
         self.context = context or StreamingContext("offline", "stages")
+        self.answers = answers
         self.partition = partition
         self.position = position
         self.positions = positions
@@ -67,6 +71,7 @@ class Environment:
         """
         inner = Environment.__new__(Environment)
         inner.context = self.context
+        inner.answers = self.answers
         inner.partition = f"{self.partition}/{self.place()}" if self.documents else self.partition + "/"
         inner.position, inner.positions = 0, ()
         inner.now, inner.seed, inner.meta, inner.records = self.now, self.seed, self.meta, self.records
@@ -116,6 +121,21 @@ class Environment:
         self._draws[site] = (place, draw)
         text = f"{self.seed if seed is None else seed}|{self.partition}|{place}|{site}|{draw}"
         return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=7).digest(), "big") / (1 << 56)
+
+    @property
+    def nested(self) -> bool:
+        """Whether a pipeline within a stage runs, for a document outside."""
+        return self._outer is not None
+
+    def ask(self, asker: Asker, values: tuple[Any, ...]) -> Any:
+        """The answer of the outside to a question of the document at hand.
+
+        Raises :class:`~fluxion_flow.core.outside.Asked` when there is none yet, the error that the answer is, and
+        :class:`~fluxion_flow.core.outside.AskFailed` where nobody can be asked.
+        """
+        if self.answers is None:
+            raise AskFailed(f"{asker.title}: nobody can be asked here")
+        return self.answers.ask(asker, values, self)
 
     def metadata(self, path: tuple[str, ...]) -> Any:
         """The value of ``{$meta: path}``; ``MISSING`` where the run has none.

@@ -12,13 +12,14 @@ from typing import Any
 
 from .environment import Environment
 from .event_time import Clock, EventTime, PartitionClock
+from .outside import Answers
 from .plan import Segment
 from .program import DocumentError, Program
 from .resources import Resources
 from .stages.shapes import Document, Keyed, Whole
 from .stages.window_memory import FOREVER, OpenWindows
 from .stages.windowed import WindowStage, window_meta
-from .tracing import traced
+from .tracing import placed, traced
 from .values import from_millis
 
 
@@ -29,6 +30,10 @@ class Flow:
     label: str
     documents: list[Document]
     env: Environment
+    source: list[Document] | None = None
+    """Before the documents had to be taken through some stages by themselves: what they were made of."""
+    places: list[int] | None = None
+    """And the index there of what each document was made of."""
 
 
 class OfflineRun:
@@ -39,18 +44,27 @@ class OfflineRun:
     """
 
     def __init__(
-        self, resources: Resources, now: int, event_time: EventTime | None, late: list[dict[str, Any]] | None = None
+        self,
+        resources: Resources,
+        now: int,
+        event_time: EventTime | None,
+        late: list[dict[str, Any]] | None = None,
+        answers: Answers | None = None,
     ) -> None:
         self._resources = resources
         self._now = now
         self._event_time = event_time
         self._late = late
+        self._answers = answers
 
     def run(self, partitions: Mapping[str, Sequence[Document]], plan: Sequence[Segment]) -> list[Document]:
         """The documents that come out. Raises :class:`~fluxion_flow.core.program.DocumentError`."""
         flows = [Flow(name, list(partitions[name]), self._environment(name)) for name in sorted(partitions)]
         for segment in plan:
-            if isinstance(segment.end, Keyed):
+            if segment.cut:
+                for flow in flows:
+                    _cut(segment.program, flow)
+            elif isinstance(segment.end, Keyed):
                 flows = self._keyed(segment.program, segment.end, flows)
             elif isinstance(segment.end, WindowStage):
                 flows = self._windowed(segment.program, segment.end, flows)
@@ -71,6 +85,7 @@ class OfflineRun:
             seed=resources.seed,
             variables=resources.variables,
             meta=meta,
+            answers=self._answers,
         )
 
     def _keyed(self, program: Program, stage: Keyed, flows: Sequence[Flow]) -> list[Flow]:
@@ -91,18 +106,22 @@ class OfflineRun:
         return found
 
     def _divide(self, program: Program, stage: WindowStage, flow: Flow, windows: OpenWindows) -> None:
-        clock = self._clock(stage, flow)
-        documents, indexes = flow.documents, list(range(len(flow.documents)))
+        source = flow.documents if flow.source is None else flow.source
+        clock = self._clock(stage, flow.label, source)
+        documents = flow.documents
+        indexes = list(range(len(documents))) if flow.places is None else flow.places
         if len(program):
-            documents, indexes, errors = traced(program, flow.documents, flow.env, first=True)
+            documents, found, errors = traced(program, flow.documents, flow.env, first=True)
             if errors:
                 raise errors[0]
+            indexes = [indexes[i] for i in found]
+        if len(program) or flow.places is not None:
             clock = clock.at(indexes)
         env = self._placed(flow, indexes)
         divided = stage.divide(documents, clock, env)
         if divided.undated:
             at = divided.undated[0]
-            error = self._time().missing(flow.documents[indexes[at]], self._environment(flow.label))
+            error = self._time().missing(source[indexes[at]], self._environment(flow.label))
             raise DocumentError(indexes[at], stage.where, 0, error)
         for window, members in divided.windows.items():
             value = divided.values.get(window)
@@ -129,12 +148,20 @@ class OfflineRun:
         assert self._event_time is not None
         return self._event_time
 
-    def _clock(self, stage: WindowStage, flow: Flow) -> Clock:
+    def _clock(self, stage: WindowStage, label: str, documents: list[Document]) -> Clock:
         if stage.processing_time:
-            times: list[int | None] = [self._now] * len(flow.documents)
+            times: list[int | None] = [self._now] * len(documents)
         else:
-            times = self._time().times(flow.documents, self._environment(flow.label))
+            times = self._time().times(documents, self._environment(label))
         return PartitionClock().over(times)
+
+
+def _cut(program: Program, flow: Flow) -> None:
+    """Take a flow's documents through a program, and keep in mind where they come from."""
+    source = flow.documents if flow.source is None else flow.source
+    places = range(len(flow.documents)) if flow.places is None else flow.places
+    flow.documents, indexes = placed(program, flow.documents, flow.env)
+    flow.source, flow.places = source, [places[i] for i in indexes]
 
 
 def missed_meta(spans: Sequence[tuple[int, int]]) -> dict[str, Any]:

@@ -11,18 +11,27 @@ from .stages.shapes import Keyed, PerDocument, Stage, Whole, Windowed
 
 @dataclass(frozen=True)
 class Segment:
-    """A fused program and what ends it: a keyed stage (combined in the program), a whole or windowed one, nothing."""
+    """A fused program and what ends it: a keyed stage (combined in the program), a whole or windowed one, nothing.
+
+    ``cut``: nothing ends it but a neighbour that asks the outside; the documents keep their places across the cut.
+    """
 
     program: Program
     end: Keyed | Whole | Windowed | None
+    cut: bool = False
 
 
 def segments(stages: Sequence[Stage]) -> list[Segment]:
-    """Cut a pipeline into segments; adjacent per-document stages share one program."""
+    """Cut a pipeline into segments; adjacent per-document stages share one program, those that ask have their own."""
     found: list[Segment] = []
     run: list[PerDocument] = []
     for stage in stages:
-        if isinstance(stage, PerDocument):
+        if isinstance(stage, PerDocument) and stage.asks:
+            if run:
+                found.append(Segment(Program(run), None, cut=True))
+            found.append(Segment(Program([stage]), None, cut=True))
+            run = []
+        elif isinstance(stage, PerDocument):
             run.append(stage)
         elif isinstance(stage, Keyed):
             found.append(Segment(Program(run, stage), stage))

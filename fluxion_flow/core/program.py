@@ -101,7 +101,9 @@ class Program:
         self.stages = tuple(stages)
         self.combine = combine
         self._pairs = pairs
-        self.trusted = True
+        self.asks = any(stage.asks for stage in self.stages)
+        """Whether documents may ask the outside; such a stage has a program of its own, in the general tier."""
+        self.trusted = not self.asks
         self._batches = 0
         self._steps: dict[int, Program] = {}
 
@@ -141,6 +143,7 @@ class Program:
             with e.at(stage.where):
                 if e.loops == MAX_LOOPS:
                     e.gather()
+                e.asking = bool(stage.asks)
                 stage.emit(e)
         if self.combine is not None:
             with e.at(self.combine.where):
@@ -210,8 +213,10 @@ class Program:
 
         ``into``: partial results of earlier batches to go on with, where :attr:`accumulates` allows it; a failure
         leaves it spoilt. Raises :class:`DocumentError` for the first document that a stage cannot take; without a
-        combine, :meth:`resume` then goes on behind it.
+        combine, :meth:`resume` then goes on behind it (a program that asks the outside has tried them all by then).
         """
+        if self.asks:
+            return self._asked(documents, env)
         out: Any = [] if self.combine is None else {} if into is None else into
         self._batches += 1
         try_speculative = self.trusted or self._batches % PROBE_EVERY == 0
@@ -231,6 +236,16 @@ class Program:
             self.trusted = env.surprises <= DISTRUST * len(documents)
         return out
 
+    def _asked(self, documents: Sequence[Document], env: Environment) -> list[Document]:
+        from .rounds import in_rounds, within_a_round
+
+        if env.nested:
+            return within_a_round(self, documents, env)
+        found, _, failures = in_rounds(self, documents, env)
+        if failures:
+            raise failures[0]
+        return found
+
     def resume(self, out: list[Document], env: Environment) -> None:
         """Go on behind the document that raised, adding to ``out``."""
         self._pass(env.iterator, out, env, self.trusted)
@@ -240,8 +255,7 @@ class Program:
         try:
             self.general((document,), out, env)
         except Exception as error:
-            where = origin(error) or Where()
-            raise DocumentError(env.index(), where, self._stage_at(where), error) from error
+            raise self.failure(env.index(), origin(error) or Where(), error) from error
 
     def _pass(self, iterator: Any, out: Any, env: Environment, speculative: bool) -> None:
         try:
@@ -249,8 +263,12 @@ class Program:
         except DocumentError:
             raise
         except Exception as error:
-            where = origin(error) or Where()
-            raise DocumentError(env.index(), where, self._stage_at(where), error) from error
+            raise self.failure(env.index(), origin(error) or Where(), error) from error
+
+    def failure(self, index: int, where: Where, error: BaseException) -> DocumentError:
+        """The failure of the document at ``index``; where nothing is known of the place, it is the stage's."""
+        where = where if where.parts or len(self.stages) != 1 else self.stages[0].where
+        return DocumentError(index, where, self._stage_at(where), error)
 
     def _stage_at(self, where: Where) -> int:
         for k, stage in enumerate(self.stages):

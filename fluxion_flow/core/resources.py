@@ -15,7 +15,9 @@ class Resources:
     ``collections``: documents by collection name (``$lookup``, ``$unionWith``); ``functions``: Python callables by
     name (``$function``); ``pipelines``: lists of stages by ``name`` or ``name@version`` (``$subPipeline``);
     ``variables``: values of ``$$name``; ``now``: the value of ``$$NOW`` in an offline run (default: the clock, once);
-    ``seed``: for ``$rand`` and ``$sampleRate``; ``time_field``: the field or expression of a document's event time.
+    ``seed``: for ``$rand`` and ``$sampleRate``; ``time_field``: the field or expression of a document's event time;
+    ``connections``: options by name, and ``manifests`` by id, for operators that ask the outside, which alone know what
+    is in them.
     """
 
     collections: Mapping[str, Sequence[dict[str, Any]]] = field(default_factory=dict)
@@ -25,3 +27,5 @@ class Resources:
     now: datetime.datetime | None = None
     seed: int = 0
     time_field: Any = None
+    connections: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    manifests: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)

@@ -18,8 +18,12 @@ def traced(
     Answers what came out; for each of these the index of the document that it came from; and the failures in order,
     each with the index of its document. ``first``: go no further than the first failure.
     """
+    if program.asks:
+        from .rounds import in_rounds
+
+        return in_rounds(program, documents, env, first=first)
     out: list[Document] = []
-    watched = _Watched(documents, out)
+    watched = Watched(documents, out)
     env.start(documents, len(program))
     env.iterator = watched
     failures: list[DocumentError] = []
@@ -39,8 +43,22 @@ def traced(
     return out, watched.indexes(), failures
 
 
-class _Watched:
-    """An iterator that remembers how many documents had come out when each went in."""
+def placed(program: Program, documents: list[Document], env: Environment) -> tuple[list[Document], list[int]]:
+    """What comes out of a program, and the index of the document that each came from.
+
+    ``env`` has the positions of what came out from here on. Raises
+    :class:`~fluxion_flow.core.program.DocumentError`.
+    """
+    before = [env.positions[i] if env.positions else env.position + i for i in range(len(documents))]
+    out, indexes, failures = traced(program, documents, env, first=True)
+    if failures:
+        raise failures[0]
+    env.positions = [before[index] for index in indexes]
+    return out, indexes
+
+
+class Watched:
+    """An iterator over documents that remembers how many had come out when each went in."""
 
     def __init__(self, documents: Sequence[Document], out: list[Document]) -> None:
         self.starts: list[int] = []

@@ -10,7 +10,7 @@ import os
 import re
 import sys
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from fluxion_flow.connect import registry
@@ -65,7 +65,7 @@ def check_definition(definition: StreamingPipelineDefinition, problems: Problems
     else:
         check_name(definition.name, Where.at("name"), problems)
     connections = definition.known_connections(os.environ, problems)
-    resources = make_resources(definition, problems)
+    resources = make_resources(replace(definition, connections=connections), problems)
     _check_source(definition.source, problems, connections)
     _check_times(definition.source, problems, resources)
     _check_stages(definition.stages, problems, resources)
@@ -149,6 +149,7 @@ def make_resources(definition: StreamingPipelineDefinition, problems: Problems) 
         pipelines=with_values(definition.pipelines, Where.at("pipelines"), problems),
         seed=definition.config.seed,
         time_field=with_values(definition.source.time_field, SOURCE / "time_field", problems),
+        connections=definition.connections,
     )
 
 
@@ -306,7 +307,10 @@ def _check_parsed(stages: Sequence[Mapping[str, Any]], where: Where, problems: P
 
 def _check_query(query: Any, where: Where, problems: Problems, resources: Resources) -> None:
     found = Problems()
-    parse_query(with_values(query, where, found), where, Parser(found, resources))
+    parser = Parser(found, resources)
+    parse_query(with_values(query, where, found), where, parser)
+    if parser.asks:
+        found.add(where, f"{parser.asks[0].title} cannot be asked by a sink", "ask in a $set in front of it")
     problems.found += map(_redacted, found)
 
 

@@ -34,10 +34,18 @@ MakeEnvironment = Callable[[Batch, "list[Entry] | None"], Environment]
 class Careful:
     """Takes batches through a program's stages one by one, under their policies. One a worker."""
 
-    def __init__(self, program: Program, guards: Sequence[Guard], environment: MakeEnvironment) -> None:
+    def __init__(
+        self,
+        program: Program,
+        guards: Sequence[Guard],
+        environment: MakeEnvironment,
+        again: Callable[[], None],
+    ) -> None:
+        """``again`` is called before every attempt but the first."""
         self._program = program
         self._guards = guards
         self._environment = environment
+        self._again = again
 
     def batch(self, batch: Batch, out: list[Any]) -> tuple[Any, list[int]]:
         """What comes of a batch: documents, and the index in the batch of each; or the partial result of a combine.
@@ -69,6 +77,8 @@ class Careful:
 
     def _whole(self, guard: Guard, stage: _Stage, entries: list[Entry], out: list[Any]) -> list[Entry]:
         def attempt(number: int) -> Made:
+            if number > 1:
+                self._again()
             made, failures = stage.run(entries, first=True)
             if failures:
                 raise next(iter(failures.values()))
@@ -114,6 +124,7 @@ class Careful:
                 return sorted(made, key=_entry_of) if attempt > 1 else made
             guard.wait(delay, attempt, failures[waiting[0]])
             attempt += 1
+            self._again()
             more, failed = stage.run([entries[index] for index in waiting])
             made += [(document, waiting[at]) for document, at in more]
             failures = {waiting[at]: error for at, error in failed.items()}
@@ -124,6 +135,8 @@ class Careful:
         for index, entry in enumerate(entries):
 
             def attempt(number: int, entry: Entry = entry) -> Made:
+                if number > 1:
+                    self._again()
                 found, failures = stage.run([entry])
                 if failures:
                     raise failures[0]

@@ -11,12 +11,15 @@ from typing import TYPE_CHECKING, Any
 from ..connect.secrets import redact
 from ..connect.spi import Batch, Document
 from ..core.context import StreamingContext
+from ..core.outside import Answers, AskFailed, open_outside
 from ..core.program import DocumentError, reason
+from ..core.resources import Resources
 from ..errors import FluxionError
 from ..observe.listener import Listeners
 from ..policy.budget import BudgetExceeded, BudgetMeter
 from ..policy.dead_letter import Code, envelope, fingerprint
 from ..policy.engine import Decision, GaveUp, Interrupted, Pause, PolicyRunner
+from ..policy.matching import every_error
 from ..policy.model import StreamingErrorPolicy
 from .drain import Drain
 from .failure import DrainTimedOut, RunFailed
@@ -66,12 +69,31 @@ class Run:
     pulse: Pulse = field(default_factory=Pulse)
     clocks: Clocks | None = None
     """What a pipeline with windows needs of time."""
+    resources: Resources = field(default_factory=Resources)
+    record: Any = None
+    """Where answers of the outside are kept for a replay, if anywhere."""
     committed: Committed | None = None
     """What the sink of an exactly-once delivery holds already."""
     _told_of_drain: bool = False
 
     def __post_init__(self) -> None:
         self.drain.on_deadline(self.pause.end)
+        self.drain.on_deadline(self._end_of_asking)
+        self._desks = PerWorker(lambda: open_outside(self.resources, self.listeners.tell, self.record))
+
+    def answers(self, context: StreamingContext) -> Answers:
+        """What the outside will answer to one batch at the step of this context."""
+        return Answers(self._desks, context)
+
+    def close_outside(self) -> None:
+        """This worker asks the outside no more."""
+        desk = self._desks.taken()
+        if desk is not None:
+            desk.close()
+
+    def _end_of_asking(self) -> None:
+        for desk in self._desks.all():
+            desk.end()
 
     def draining(self, context: StreamingContext) -> bool:
         """Whether the run was asked to end; the listeners are told at the first time, with this context."""
@@ -222,12 +244,13 @@ class Guard:
 
     def _letter(self, gave_up: GaveUp, batch: Batch, entry: tuple[Document, int, int], code: Code) -> Document:
         document, index, number = entry
+        asked = next((each for each in every_error(gave_up.error) if isinstance(each, AskFailed)), None)
         return envelope(
             pipeline=self.run.pipeline,
             pipeline_version=self.run.version,
             operator=self.step,
             error=gave_up.error,
-            code=code,
+            code=code if asked is None else "enrich",
             attempts=gave_up.attempts,
             first_failure_ms=gave_up.first_failure_ms,
             now_ms=int(time.time() * 1000),
@@ -236,6 +259,7 @@ class Guard:
             index=number,
             window=batch.meta.get("window"),
             before=batch.meta.get(LETTER),
+            https=None if asked is None else asked.facts or None,
             redact=redact,
         )
 
@@ -299,3 +323,11 @@ class PerWorker:
         if found is None:
             found = self._made[ident] = self._make()
         return found
+
+    def taken(self) -> Any:
+        """This thread's thing, which it has no more; ``None`` when it has had none."""
+        return self._made.pop(threading.get_ident(), None)
+
+    def all(self) -> list[Any]:
+        """The things of all threads."""
+        return list(self._made.values())

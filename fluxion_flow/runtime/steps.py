@@ -10,8 +10,10 @@ from typing import Any
 
 from ..connect.spi import Batch
 from ..core.environment import Environment
+from ..core.outside import Answers
 from ..core.program import DocumentError, Program
 from ..core.tracing import Origins, traced
+from ..policy.engine import Interrupted
 from ..policy.model import StreamingErrorPolicy
 from .careful import Careful, Entry, tell_stage
 from .items import Completed, Partial, to_part
@@ -107,7 +109,7 @@ class _StageWorker:
         self._guards = [
             Guard(run, name, policy, run.context(name)) for name, policy in zip(names, policies, strict=True)
         ]
-        self._careful = Careful(program, self._guards, self._environment)
+        self._careful = Careful(program, self._guards, self._environment, self._again)
         self._watched = any(guard.runner.breaker is not None for guard in self._guards)
         """Whether a circuit breaker counts every call and may hold one back, so that all batches go stage by stage."""
         self._multiplies = bool(getattr(program.general, "multiplies", False))
@@ -115,6 +117,8 @@ class _StageWorker:
         self._counted = run.listeners.wants("on_stage")
         self._passed = [[0, 0] for _ in names]
         """Documents into and out of each stage that the listeners have not been told of yet."""
+        self._answers: Answers | None = None
+        """What the outside has answered for the batch at hand, where the program asks it."""
 
     def batches(self, batches: list[Batch], out: list[Any]) -> None:
         """Run batches of one partition; where the program combines, they give one partial result."""
@@ -148,10 +152,13 @@ class _StageWorker:
         self._context.partition, self._context.position = batch.partition, batch.position
         self._count += 1
         size_in = len(batch.documents)
+        self._answers = self._run.answers(self._context) if self._program.asks else None
         try:
             result, indexes = self._careful.batch(batch, out) if self._watched else self._fast(batch)
         except DocumentError:
             result, indexes = self._careful.batch(batch, out)
+        except Interrupted as error:
+            raise self._guards[0].interrupted(error) from None
         size_out = self._pass_on(result, batch, out, indexes)
         seconds = time.perf_counter() - started
         self._run.listeners.tell("on_batch", self._context, seconds=seconds, size_in=size_in, size_out=size_out)
@@ -161,6 +168,8 @@ class _StageWorker:
 
         What comes of the batch, and the index in it of each; ``None`` where every document came out in its place.
         """
+        if self._program.asks:
+            return self._asked(batch)
         size = len(batch.documents)
         indexes: Sequence[int] | None = None
         if self._counted and self._count % TIME_EVERY == 0:
@@ -177,6 +186,23 @@ class _StageWorker:
             self._count_stages(size, env.changes)
         self._settled(size)
         return result, indexes
+
+    def _asked(self, batch: Batch) -> tuple[Any, Sequence[int] | None]:
+        """Through a stage that asks the outside. Raises :class:`DocumentError`; the answers so far are kept."""
+        started = time.perf_counter_ns()
+        size = len(batch.documents)
+        result, indexes, failures = traced(self._program, batch.documents, self._environment(batch))
+        if failures:
+            raise failures[0]
+        if self._run.listeners.wants("on_stage"):
+            tell_stage(self._guards[0], size, len(result), time.perf_counter_ns() - started)
+        self._settled(size)
+        return result, indexes
+
+    def _again(self) -> None:
+        """A further attempt begins: what had no answer is asked again."""
+        if self._answers is not None:
+            self._answers.forget_failures()
 
     def _origins(self, batch: Batch, size: int) -> list[int]:
         """The indexes of the documents that the program made those of a batch of, found by running it again."""
@@ -210,6 +236,7 @@ class _StageWorker:
             meta={"stream": {"source": source_of_batch(self._run, batch), **_window(batch)}},
             records=batch.meta.get(RECORDS),
             context=self._context,
+            answers=self._answers,
         )
 
     def _settled(self, documents: int) -> None:

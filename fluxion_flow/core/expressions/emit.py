@@ -15,10 +15,11 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from ...errors import Where
+from ..outside import Asked
 from ..values import MISSING, truthy
 from . import kinds
 from .kinds import kind_of
-from .nodes import Node
+from .nodes import Node, asks
 from .paths import path_in
 
 MAX_LOOPS = 12
@@ -97,6 +98,8 @@ class Emitter:
         self.where = Where()
         self.doc = Doc("d")
         self.variables: dict[str, Atom] = {}
+        self.asking = False
+        """Whether what is written may ask the outside."""
         self.outlined: list[Emitter] = []
         self._count = 0
         self._names: dict[tuple[str, int], str] = {}
@@ -213,8 +216,44 @@ class Emitter:
                 return self._outline(node)
             return node.emit(self)
 
+    def values(self, nodes: Sequence[Node]) -> list[Atom]:
+        """Write the values of nodes that do not depend on each other.
+
+        Where several ask the outside, all of them ask before the document waits.
+        """
+        flag = self.patience(*nodes) if len(nodes) > 1 else None
+        atoms = []
+        for node in nodes:
+            with self.patient(flag if flag is not None and asks(node) else None):
+                atoms.append(self.value(node))
+        self.wait(flag)
+        return atoms
+
+    def patience(self, *nodes: Node) -> str | None:
+        """A variable that remembers that something waits for an answer; ``None`` where none of the nodes asks."""
+        if not self.asking or not any(map(asks, nodes)):
+            return None
+        return self.assign("False", kinds.BOOL, "w").code
+
+    @contextmanager
+    def patient(self, flag: str | None) -> Iterator[None]:
+        """A block that may have to wait for an answer; what stands behind it asks all the same."""
+        if flag is None:
+            yield
+            return
+        with self.block("try:"):
+            yield
+        with self.block(f"except {self.bind(Asked, 'Asked')}:"):
+            self.line(f"{flag} = True")
+
+    def wait(self, flag: str | None) -> None:
+        """Wait, if anything before must."""
+        if flag is not None:
+            self.line(f"if {flag}: raise {self.bind(Asked, 'Asked')}")
+
     def _outline(self, node: Node) -> Atom:
         inner = Emitter(self.speculative, self.namespace)
+        inner.asking = self.asking
         inner._names, inner._next, inner.outlined = self._names, self._next, self.outlined
         root = self.materialize()
         names = {name: f"p{i}" for i, name in enumerate(self.variables)}

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ...errors import Problems, Where
+from ..outside import Asker, AskFailed
 from ..values import MISSING, EvaluationError
 from . import kinds
 from .registry import Operator
@@ -76,8 +77,9 @@ class Call(Node):
             from . import infix
 
             return infix.write(e, infix.steps_of(e, self))
-        atoms = [e.value(a) for a in self.arguments]
-        keywords = [(name, e.value(node)) for name, node in self.keywords]
+        values = e.values(list(self.children()))
+        atoms = values[: len(self.arguments)]
+        keywords = [(name, atom) for (name, _), atom in zip(self.keywords, values[len(atoms) :], strict=True)]
         if self.operator.fast is not None and not keywords:
             atom = self.operator.fast(e, atoms)
             if atom is not None:
@@ -114,7 +116,8 @@ class ObjectNode(Node):
         return (node for _, node in self.fields)
 
     def emit(self, e: Emitter) -> Atom:
-        return e.document([(name, e.value(node)) for name, node in self.fields])
+        names = [name for name, _ in self.fields]
+        return e.document(list(zip(names, e.values([node for _, node in self.fields]), strict=True)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,10 +131,43 @@ class ArrayNode(Node):
 
     def emit(self, e: Emitter) -> Atom:
         codes = []
-        for node in self.items:
-            atom = e.value(node)
+        for atom in e.values(self.items):
             codes.append(f"(None if {atom.code} is M else {atom.code})" if atom.kinds & kinds.ABSENT else atom.code)
         return e.assign(f"[{', '.join(codes)}]", kinds.ARRAY)
+
+
+@dataclass(frozen=True, eq=False)
+class Ask(Node):
+    """A question to the outside: ``asker`` makes it of the values of the arguments, ``env`` gives the answer.
+
+    ``fallback`` is the value where the question has no answer; ``None``: the document fails.
+    """
+
+    asker: Asker
+    arguments: tuple[Node, ...]
+    fallback: Node | None = None
+
+    def children(self) -> Iterator[Node]:
+        yield from self.arguments
+        if self.fallback is not None:
+            yield self.fallback
+
+    def emit(self, e: Emitter) -> Atom:
+        codes = [atom.code for atom in e.values(self.arguments)]
+        ask = f"env.ask({e.bind(self.asker, 'asker')}, ({''.join(f'{code}, ' for code in codes)}))"
+        if self.fallback is None:
+            return e.assign(ask)
+        answer = e.assign("None")
+        with e.block("try:"):
+            e.line(f"{answer.code} = {ask}")
+        with e.block(f"except {e.bind(AskFailed, 'AskFailed')}:"):
+            e.line(f"{answer.code} = {e.value(self.fallback).code}")
+        return answer
+
+
+def asks(node: Node) -> bool:
+    """Whether an expression asks the outside anything."""
+    return any(isinstance(below, Ask) for below in node.walk())
 
 
 def constant_of(node: Node) -> Any:

@@ -9,8 +9,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ...errors import Problems, Where, did_you_mean
+from ..outside import Asker
 from ..resources import Resources
 from ..values import MISSING, utc
+from . import broken
 from .nodes import ArrayNode, Call, Const, FieldPath, Node, ObjectNode, constant_of
 from .registry import Form, Operator, all_operators
 
@@ -24,6 +26,7 @@ class Parser:
     """Parses expressions within one scope of variables.
 
     ``problems`` collects what is wrong; a part that cannot be parsed becomes null so that the rest is still checked.
+    ``asks`` collects the operators that ask the outside.
     """
 
     def __init__(
@@ -32,15 +35,17 @@ class Parser:
         resources: Resources | None = None,
         variables: Iterable[str] = SYSTEM_VARIABLES,
         depth: int = 0,
+        asks: list[Asker] | None = None,
     ) -> None:
         self.problems = problems
+        self.asks: list[Asker] = [] if asks is None else asks
         self.resources = resources or Resources()
         self.variables = frozenset(variables) | frozenset(self.resources.variables)
         self.depth = depth
 
     def with_variables(self, *names: str) -> Parser:
         """A parser for a scope in which ``$$name`` is known too."""
-        return Parser(self.problems, self.resources, self.variables | set(names), self.depth)
+        return Parser(self.problems, self.resources, self.variables | set(names), self.depth, self.asks)
 
     def expression(self, spec: Any, where: Where) -> Node:
         """Parse one expression: a literal, ``"$path"``, ``{"$operator": …}``, a document or an array."""
@@ -131,7 +136,7 @@ class Parser:
         entry = all_operators().get(name)
         if entry is None:
             hint = did_you_mean(name, all_operators()) or "see `fluxion operators`"
-            self.problems.add(where, f"unknown operator {name!r}", hint)
+            self.problems.add(where, f"unknown operator {name!r}", "; ".join([*broken(), hint]))
             return Const(where, None)
         if isinstance(entry, Form):
             return entry.parse(spec, where, self)

@@ -75,6 +75,8 @@ class Form:
     examples: tuple[Example, ...]
     arity: str = ""
     fields: tuple[str, ...] = field(default=())
+    outside: bool = False
+    """Whether it asks a server, a database or a file; its examples are true where those are as the tests have them."""
 
     @property
     def doc(self) -> str:
@@ -141,14 +143,14 @@ def operator(
     return declare
 
 
-def form(name: str, *, examples: Iterable[Example] = (), arity: str = "") -> Callable[[F], F]:
+def form(name: str, *, examples: Iterable[Example] = (), arity: str = "", outside: bool = False) -> Callable[[F], F]:
     """Declare a form: the decorated function parses ``(spec, where, parser)`` into a node of its own.
 
-    Raises ``ValueError`` when the name is taken.
+    ``outside`` says that it asks a server, a database or a file. Raises ``ValueError`` when the name is taken.
     """
 
     def declare(parse: F) -> F:
-        _register(Form(name, parse, tuple(examples), arity))
+        _register(Form(name, parse, tuple(examples), arity, outside=outside))
         return parse
 
     return declare

@@ -38,9 +38,11 @@ class Inclusion(PerDocument):
     def emit(self, e: RunEmitter) -> None:  # type: ignore[override]
         doc = e.doc
         fields = {}
+        nodes = {name: below for name, below in self.tree.items() if isinstance(below, Node)}
+        atoms = dict(zip(nodes, e.values(list(nodes.values())), strict=True)) if e.asking else {}
         for name, below in self.tree.items():
             if isinstance(below, Node):
-                fields[name] = e.value(below)
+                fields[name] = atoms[name] if e.asking else e.value(below)
             elif below is None:
                 fields[name] = e.field(doc, name)
             elif _has_nodes(below):

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from ...errors import Problems, Where, did_you_mean
 from ..expressions.parse import Parser
 from ..resources import Resources
-from .shapes import Stage
+from .shapes import PerDocument, Stage
 
 Example = tuple[list[dict[str, Any]], Any, list[dict[str, Any]]]
 """Documents, the stage's specification, and the documents that come out."""
@@ -131,6 +131,7 @@ def _parse_stage(spec: Any, where: Where, parser: Parser) -> list[Stage]:
             hint = did_you_mean(str(name), all_stages()) or "see `fluxion stages`"
             parser.problems.add(where, f"unknown stage {name!r}", hint)
         return []
+    asked = len(parser.asks)
     try:
         result = entry.build(body, where / name, parser)
     except RecursionError:
@@ -138,7 +139,14 @@ def _parse_stage(spec: Any, where: Where, parser: Parser) -> list[Stage]:
         return []
     if result is None:
         return []
-    return list(result) if isinstance(result, list) else [result]
+    stages = list(result) if isinstance(result, list) else [result]
+    if asks := tuple(parser.asks[asked:]):
+        if not all(isinstance(stage, PerDocument) for stage in stages):
+            what = f"{asks[0].title} cannot be asked in a stage that brings documents together"
+            parser.problems.add(where / name, what, "ask in a $set in front of it, or behind it")
+        for stage in stages:
+            object.__setattr__(stage, "asks", asks)
+    return stages
 
 
 def _shown(value: Any) -> str:

@@ -29,7 +29,9 @@ class ReplaceRoot(PerDocument):
 
     def emit(self, e: RunEmitter) -> None:  # type: ignore[override]
         if isinstance(self.root, ObjectNode):
-            e.set_document(Doc(None, {name: e.value(node) for name, node in self.root.fields}))
+            atoms = e.values([node for _, node in self.root.fields])
+            names = [name for name, _ in self.root.fields]
+            e.set_document(Doc(None, dict(zip(names, atoms, strict=True))))
             return
         atom = e.value(self.root)
         if not atom.is_only(kinds.OBJECT):

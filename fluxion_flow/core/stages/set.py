@@ -60,7 +60,8 @@ class Set(PerDocument):
     fields: tuple[tuple[tuple[str, ...], Node], ...]
 
     def emit(self, e: RunEmitter) -> None:  # type: ignore[override]
-        assign(e, [(path, e.value(node)) for path, node in self.fields])
+        atoms = e.values([node for _, node in self.fields])
+        assign(e, [(path, atom) for (path, _), atom in zip(self.fields, atoms, strict=True)])
 
 
 def flatten(

@@ -8,13 +8,14 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from ...errors import Problems, Where
 
 if TYPE_CHECKING:
     from ..environment import Environment
     from ..expressions.emit import Emitter
+    from ..outside import Asker
 
 Document = dict[str, Any]
 
@@ -24,6 +25,9 @@ class Stage(ABC):
     """A checked stage. ``where`` is its place in the definition (``stages[2].$group``)."""
 
     where: Where
+
+    asks: ClassVar[tuple[Asker, ...]] = ()
+    """The operators in it that ask the outside; set on the stage itself by whoever parses it."""
 
     @property
     def name(self) -> str:

@@ -110,10 +110,13 @@ class Map(Node):
         _array_or_null(e, "$map", array, result)
         e.line(f"{result} = []")
         item = e.temp("i")
-        with e.loop(f"for {item} in {array.code}:"), e.binding(**{self.name: Atom(item, kinds.PRESENT)}):
+        flag = e.patience(self.body)
+        bound = {self.name: Atom(item, kinds.PRESENT)}
+        with e.loop(f"for {item} in {array.code}:"), e.binding(**bound), e.patient(flag):
             atom = e.value(self.body)
             code = f"(None if {atom.code} is M else {atom.code})" if atom.may_be(kinds.ABSENT) else atom.code
             e.line(f"{result}.append({code})")
+        e.wait(flag)
         e.close()
         return Atom(result, kinds.ARRAY | (array.kinds & kinds.NULLISH and kinds.NULL))
 
@@ -158,12 +161,15 @@ class Filter(Node):
         _array_or_null(e, "$filter", array, result)
         e.line(f"{result} = []")
         item = e.temp("i")
-        with e.loop(f"for {item} in {array.code}:"), e.binding(**{self.name: Atom(item, kinds.PRESENT)}):
+        flag = e.patience(self.condition) if limit is None else None
+        bound = {self.name: Atom(item, kinds.PRESENT)}
+        with e.loop(f"for {item} in {array.code}:"), e.binding(**bound), e.patient(flag):
             e.open(f"if {e.truth(e.value(self.condition))}:")
             e.line(f"{result}.append({item})")
             if limit is not None:
                 e.line(f"if len({result}) == {limit.code}: break")
             e.close()
+        e.wait(flag)
         e.close()
         return Atom(result, kinds.ARRAY | (array.kinds & kinds.NULLISH and kinds.NULL))
 

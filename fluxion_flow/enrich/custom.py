@@ -1,0 +1,7 @@
+"""Operators of one's own."""
+
+from __future__ import annotations
+
+
+def enrich_operator() -> None:
+    """Declare one."""

@@ -1,0 +1,350 @@
+"""The engine behind all enrichments: questions of a batch served at the same time, with caches and resilience.
+
+A worker has one :class:`Desk`. Its calls run on threads of the desk's own, where nothing of Bytewax is, as many for a
+connection as its ``concurrency``; the worker's thread waits for the answers to its batch. A call goes through these,
+from the outside in: cache, joining of equal questions, concurrency, retry, rate limit, circuit breaker, timeout.
+
+Threads and not one asyncio loop: measured on 500 requests of 20 ms, 50 at the same time, httpx's blocking transport
+takes 0.7 ms of processor time a request, its asynchronous client (which looks through the whole pool of connections at
+each) 9 ms.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Hashable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+
+from fluxion_flow.connect.secrets import redact
+from fluxion_flow.core.context import StreamingContext
+from fluxion_flow.core.outside import Answer, Outside, Question
+from fluxion_flow.core.program import reason
+from fluxion_flow.enrich.asking import Client, Enrichment, Tally
+from fluxion_flow.enrich.cache import AnswerCache
+from fluxion_flow.enrich.failures import (
+    BreakerOpen,
+    CallRefused,
+    CallTimedOut,
+    EnrichError,
+    OperationFailed,
+    RateLimited,
+)
+from fluxion_flow.enrich.limiter import Limiter, limiter_of
+from fluxion_flow.enrich.record import Record
+from fluxion_flow.errors import FluxionError
+from fluxion_flow.policy.engine import Interrupted, PolicyRunner
+
+Tell = Callable[..., None]
+"""``tell(hook, context, **facts)``, as :meth:`fluxion_flow.observe.listener.Listeners.tell`."""
+
+
+@dataclass
+class Line:
+    """What calls of one kind to one target share."""
+
+    target: Any
+    runner: PolicyRunner
+    threads: ThreadPoolExecutor
+    limiter: Limiter | None
+    cache: AnswerCache | None
+    tally: Tally
+    breakers: list[dict[str, Any]] = field(default_factory=list)
+
+
+class Desk(Outside):
+    """Answers the questions of one worker. ``tell`` is told of calls and of breakers; ``record`` keeps answers."""
+
+    def __init__(
+        self, *, tell: Tell | None = None, record: Record | None = None, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._tell = tell
+        self._record = record
+        self._clock = clock
+        self._lines: dict[int, Line] = {}
+        self._askers: list[Enrichment] = []
+        self._clients: dict[Hashable, Client] = {}
+        self._opening = threading.Lock()
+        self._caches: dict[Hashable, AnswerCache] = {}
+        self._pools: dict[Hashable, ThreadPoolExecutor] = {}
+        self._ended = threading.Event()
+        self._under_way: Served | None = None
+
+    # -- on the worker's thread ------------------------------------------------------------------------------------
+
+    def peek(self, question: Question) -> Answer | None:
+        asker = question.asker
+        assert isinstance(asker, Enrichment)
+        if asker.recorded:
+            return None
+        line = self._line(asker)
+        if line.cache is not None:
+            found = line.cache.get((asker.identity, question.what))
+            if found is not None:
+                line.tally.at_hand += 1
+                return found
+        try:
+            return Answer(asker.near(question.what))
+        except LookupError:
+            return None
+        except EnrichError as error:
+            return Answer(error=error.again)
+
+    def begin(self) -> None:
+        for asker in self._askers:
+            asker_begin = getattr(asker, "begin", None)
+            if asker_begin is not None:
+                asker_begin()
+
+    def serve(self, questions: Sequence[Question], context: StreamingContext) -> list[Answer]:
+        """Raises :class:`~fluxion_flow.policy.engine.Interrupted` when the run is ending and cannot wait any more."""
+        if self._ended.is_set():
+            raise Interrupted(context.step, 0, None)
+        answers: list[Answer | None] = [None] * len(questions)
+        if self._record is not None:
+            self._record.recall(context.step, questions, answers)
+        open_ones = [i for i, answer in enumerate(answers) if answer is None]
+        if open_ones:
+            made = self._serve([questions[i] for i in open_ones], context)
+            for i, answer in zip(open_ones, made, strict=True):
+                answers[i] = answer
+        if self._record is not None:
+            self._record.keep(context.step, [(questions[i], answers[i]) for i in open_ones])
+        self.report(context)
+        return [answer for answer in answers if answer is not None]
+
+    def report(self, context: StreamingContext) -> None:
+        """Tell what has happened since the last time."""
+        for line in self._lines.values():
+            tally, line.tally = line.tally, Tally(line.tally.connection, line.tally.operator)
+            breakers, line.breakers[:] = list(line.breakers), []
+            if self._tell is not None:
+                for facts in tally.facts():
+                    self._tell("on_enrich", context, **facts)
+                for facts in breakers:
+                    self._tell("on_breaker", context, **facts)
+
+    def end(self) -> None:
+        """The run cannot wait any more: calls under way are given up. May be called from any thread."""
+        self._ended.set()
+        under_way = self._under_way
+        if under_way is not None:
+            under_way.done.set()
+
+    def close(self) -> None:
+        self._ended.set()
+        for pool in self._pools.values():
+            pool.shutdown(wait=not self._under_way, cancel_futures=True)
+        clients, self._clients = self._clients, {}
+        for client in clients.values():
+            client.close()
+
+    def _line(self, asker: Enrichment) -> Line:
+        line = self._lines.get(id(asker))
+        if line is None:
+            line = self._lines[id(asker)] = self._new_line(asker)
+            self._askers.append(asker)
+        return line
+
+    def _new_line(self, asker: Enrichment) -> Line:
+        settings, target = asker.settings, asker.target
+        breakers: list[dict[str, Any]] = []
+
+        def heard(event: str, **facts: Any) -> None:
+            if event == "breaker":
+                before, after = facts["before"].name, facts["after"].name
+                breakers.append({"name": facts["breaker"], "before": before, "after": after})
+
+        cache = None
+        if settings.cache is not None and asker.shared:
+            key = (target.key, settings.cache)
+            cache = self._caches.get(key)
+            if cache is None:
+                cache = self._caches[key] = AnswerCache(settings.cache, self._clock)
+        return Line(
+            target,
+            PolicyRunner(settings.policy, step=str(asker.where), on_event=heard, clock=self._clock, redact=redact),
+            self._threads(target.key, settings.concurrency),
+            None if settings.limit is None else limiter_of(target.name, settings.limit),
+            cache,
+            Tally(target.name, asker.name),
+            breakers,
+        )
+
+    def _threads(self, key: Hashable, number: int) -> ThreadPoolExecutor:
+        pool = self._pools.get((key, number))
+        if pool is None:
+            pool = self._pools[key, number] = ThreadPoolExecutor(number, "fluxion-enrich")
+        return pool
+
+    def _serve(self, questions: Sequence[Question], context: StreamingContext) -> list[Answer]:
+        same: dict[Hashable, list[int]] = {}
+        for i, question in enumerate(questions):
+            asker = enrichment_of(question)
+            key: Hashable = i
+            if asker.shared:
+                key = (asker.target.key, asker.identity, question.what)
+                self._line(asker).tally.at_hand += key in same
+            same.setdefault(key, []).append(i)
+        calls = units([questions[places[0]] for places in same.values()], list(same.values()))
+        served = self._under_way = Served(len(questions), len(calls))
+        for unit in calls:
+            asker = enrichment_of(questions[unit[0][0]])
+            self._line(asker).threads.submit(self._unit, asker, questions, unit, served)
+        served.done.wait()
+        self._under_way = None
+        if self._ended.is_set() and served.left:
+            self._under_way = served
+            raise Interrupted(context.step, 0, None)
+        if served.broken is not None:
+            raise served.broken
+        for unit in calls:
+            asker = enrichment_of(questions[unit[0][0]])
+            cache = self._line(asker).cache
+            for places in unit if cache is not None else ():
+                answer = served.answers[places[0]]
+                if answer.error is None or places[0] in served.final:
+                    cache.put((asker.identity, questions[places[0]].what), answer)  # type: ignore[union-attr]
+        return served.answers
+
+    # -- on the threads of calls -----------------------------------------------------------------------------------
+
+    def _unit(
+        self, asker: Enrichment, questions: Sequence[Question], unit: Sequence[list[int]], served: Served
+    ) -> None:
+        """One call, for one question or for several that it can take together."""
+        try:
+            whats = [questions[places[0]].what for places in unit]
+            try:
+                made = [Answer(value) for value in self._attempts(asker, self._line(asker), whats)]
+            except EnrichError as error:
+                made = [Answer(error=error.again)] * len(unit)
+                if not error.retryable:
+                    served.final.update(places[0] for places in unit)
+            for places, answer in zip(unit, made, strict=True):
+                for i in places:
+                    served.answers[i] = answer
+        except BaseException as error:  # noqa: BLE001 - a mistake of ours must end the run, not hang it
+            served.broken = error
+        finally:
+            served.ended()
+
+    def _attempts(self, asker: Enrichment, line: Line, whats: list[Any]) -> list[Any]:
+        attempt = 1
+        while True:
+            error = self._turn(asker, line)
+            if error is None:
+                started = self._clock()
+                try:
+                    values = self._call(asker, whats)
+                except Exception as raised:  # noqa: BLE001 - whatever a call raises is the policy's business
+                    error = failure_of(asker, raised)
+                    if line.runner.breaker is not None:
+                        line.runner.breaker.failure(error, self._clock() - started)
+                except BaseException:
+                    line.runner.released()
+                    raise
+                else:
+                    line.runner.succeeded(self._clock() - started)
+                    line.tally.called("ok", self._clock() - started)
+                    return values
+                line.tally.called(outcome_of(error), self._clock() - started)
+            else:
+                line.tally.called("refused", 0.0)
+            decision = line.runner.decide(error, attempt)
+            if decision.kind != "retry":
+                raise error
+            attempt += 1
+            self._sleep(decision.delay)
+
+    def _turn(self, asker: Enrichment, line: Line) -> EnrichError | None:
+        """Wait for the rate limit and the breaker. An error: the call may not be made."""
+        if line.limiter is not None:
+            wait = line.limiter.reserve()
+            if wait is None:
+                text = f"{asker.title}: the rate limit would keep the call waiting for too long"
+                return RateLimited(text, retryable=True)
+            self._sleep(wait)
+        while (wait := line.runner.begin()) > 0:
+            breaker, config = line.runner.breaker, asker.settings.policy.breaker
+            assert breaker is not None
+            assert config is not None
+            if config.when_open == "divert":
+                text = f"{asker.title}: circuit breaker '{breaker.name}' is open; it may be asked again in {wait:.1f} s"
+                return BreakerOpen(text, retryable=True)
+            self._sleep(wait)
+        return None
+
+    def _sleep(self, seconds: float) -> None:
+        """Wait; the end of the run ends it."""
+        if seconds > 0 and self._ended.wait(seconds):
+            raise SystemExit
+
+    def _call(self, asker: Enrichment, whats: list[Any]) -> list[Any]:
+        client = self._clients.get(asker.target.key)
+        if client is None:
+            with self._opening:
+                client = self._clients.get(asker.target.key)
+                if client is None:
+                    client = self._clients[asker.target.key] = asker.target.open(asker.settings)
+        if len(whats) > 1:
+            return list(asker.perform_many(client, whats))
+        return [asker.perform(client, whats[0])]
+
+
+class Served:
+    """The answers to one batch's questions while calls are under way; ``left`` is how many calls are."""
+
+    def __init__(self, questions: int, calls: int) -> None:
+        self.answers = [Answer()] * questions
+        self.final: set[int] = set()
+        self.left = calls
+        self.broken: BaseException | None = None
+        self.done = threading.Event()
+        self._lock = threading.Lock()
+
+    def ended(self) -> None:
+        """One call has ended."""
+        with self._lock:
+            self.left -= 1
+            if not self.left:
+                self.done.set()
+
+
+def enrichment_of(question: Question) -> Enrichment:
+    """Who asks: the engine serves enrichments only."""
+    assert isinstance(question.asker, Enrichment)
+    return question.asker
+
+
+def units(questions: Sequence[Question], places: Sequence[list[int]]) -> list[list[list[int]]]:
+    """Which questions go into one call: those of one operator that merges them, as many as it takes, in order."""
+    groups: dict[Hashable, list[list[int]]] = {}
+    for number, (question, where) in enumerate(zip(questions, places, strict=True)):
+        asker = enrichment_of(question)
+        groups.setdefault(id(asker) if asker.merge > 1 else ("alone", number), []).append(where)
+    sizes = {id(q.asker): enrichment_of(q).merge for q in questions}
+    found: list[list[list[int]]] = []
+    for key, group in groups.items():
+        size = sizes[key] if isinstance(key, int) else 1
+        found += [group[at : at + size] for at in range(0, len(group), size)]
+    return found
+
+
+def outcome_of(error: EnrichError) -> str:
+    """What a failure counts as: ``timeout``, ``refused`` (the call was not made), else ``error``."""
+    if isinstance(error, CallTimedOut):
+        return "timeout"
+    return "refused" if isinstance(error, CallRefused) else "error"
+
+
+def failure_of(asker: Enrichment, raised: Exception) -> EnrichError:
+    """What a call raised, as an error that every document it fails can be given."""
+    if isinstance(raised, EnrichError):
+        return raised
+    text = reason(raised) if isinstance(raised, FluxionError) else f"{type(raised).__name__}: {raised}"
+    error = OperationFailed(f"{asker.title}: {text}", retryable=getattr(raised, "retryable", True))
+    error.__cause__ = raised
+    return error

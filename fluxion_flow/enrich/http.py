@@ -1,0 +1,256 @@
+"""HTTP servers as targets of calls: an :mod:`httpx` client for each, many requests at the same time."""
+
+from __future__ import annotations
+
+import queue
+import re
+import time
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import msgspec
+
+from fluxion_flow.connect.options import Option
+from fluxion_flow.connect.secrets import redact, register_secret
+from fluxion_flow.enrich.asking import Target
+from fluxion_flow.enrich.connections import Named, opened_options
+from fluxion_flow.enrich.failures import (
+    CallRefused,
+    CallTimedOut,
+    HttpStatusError,
+    ServerUnavailable,
+    UnreadableAnswer,
+)
+from fluxion_flow.enrich.settings import Settings
+from fluxion_flow.errors import Problems, Where
+
+if TYPE_CHECKING:
+    import httpx
+
+RETRIED = (408, 421, 425, 429, 500, 502, 503, 504, 507, 520, 521, 522, 523, 524)
+"""Statuses after which the same request may succeed (RFC 9110, section 15; RFC 6585)."""
+
+OPTIONS = (
+    Option("url", "string", "The server, and the path that the paths of calls are below.", None),
+    Option("base_url", "string", "Another name of url.", None),
+    Option("endpoint", "string", "Another name of url.", None),
+    Option("url_template", "string", "Another name of url.", None),
+    Option("headers", "object", "Headers of every request.", None, secret=True),
+    Option("verify", "boolean", "Check the server's certificate.", True),
+    Option("ca_file", "string", "A file of certificates to trust instead of the usual ones.", None),
+    Option("retry_statuses", "list", "Statuses after which to try again.", list(RETRIED), items="integer"),
+    Option("collections", "object", "Collections for $lookup: name, and how the server is asked for them.", None),
+)
+URL_NAMES = ("url", "base_url", "baseUrl", "endpoint", "url_template", "urlTemplate")
+_SECRET_HEADER = re.compile(r"auth|cookie|key|token|secret|password|signature", re.IGNORECASE)
+_SHOWN = 200
+USER_AGENT = "fluxion-flow"
+
+
+@dataclass(frozen=True)
+class HttpRequest:
+    """A request, and how its answer is read (``json``, ``text`` or ``bytes``). ``url`` is whole, with its query."""
+
+    method: str
+    url: str
+    headers: tuple[tuple[str, str], ...] = ()
+    content: bytes | None = None
+    parse: str = "json"
+
+
+class HttpTarget(Target):
+    """The server of a connection; or the one of an address, without a connection."""
+
+    def __init__(self, named: Named | None, origin: str = "") -> None:
+        self._named = named
+        self.origin = origin
+        self.name = named.name if named is not None else urlsplit(origin).netloc
+
+    @property
+    def key(self) -> Hashable:
+        return ("http", self.name, self.origin)
+
+    @property
+    def url(self) -> Any:
+        """The connection's address; it may be a reference."""
+        options = self._named.options if self._named is not None else {}
+        return next((options[name] for name in URL_NAMES if options.get(name) is not None), self.origin or None)
+
+    def options(self, problems: Problems) -> dict[str, Any]:
+        if self._named is None:
+            return {option.name: option.default for option in OPTIONS}
+        return opened_options(self._named, OPTIONS, problems)
+
+    def check(self, where: Where, problems: Problems) -> None:
+        self.options(problems)
+
+    def base(self) -> str:
+        """The address, with the value of a reference of this moment, without a slash at its end."""
+        problems = Problems()
+        options = self.options(problems)
+        problems.raise_if_any()
+        names = ("url", "base_url", "endpoint", "url_template")
+        found = next((options[name] for name in names if options[name]), self.origin)
+        return str(found).rstrip("/")
+
+    def open(self, settings: Settings) -> HttpClient:
+        problems = Problems()
+        options = self.options(problems)
+        problems.raise_if_any()
+        return HttpClient(self.name, options)
+
+
+class HttpClient:
+    """Requests to one server. ``headers`` of the connection go with each, redirects are not followed.
+
+    Every request under way has a transport of its own, which keeps its connection for the next request; the one
+    that was used last is taken first.
+    """
+
+    def __init__(self, name: str, options: Mapping[str, Any]) -> None:
+        self.name = name
+        headers = {str(n): str(v) for n, v in (options["headers"] or {}).items()}
+        for header, value in headers.items():
+            if _SECRET_HEADER.search(header):
+                register_secret(value)
+        self._headers = [("User-Agent", USER_AGENT), ("Accept", "application/json, */*"), *headers.items()]
+        self._checked: bool = options["verify"]
+        self._ca_file: str | None = options["ca_file"]
+        self._retried = frozenset(options["retry_statuses"])
+        self._idle: queue.LifoQueue[httpx.HTTPTransport] = queue.LifoQueue()
+        self._closed = False
+
+    def close(self) -> None:
+        self._closed = True
+        while not self._idle.empty():
+            self._idle.get().close()
+
+    def request(self, request: HttpRequest, settings: Settings) -> Any:
+        """The answer's content. Raises :class:`~fluxion_flow.enrich.failures.EnrichError`."""
+        import httpx
+
+        shown = shown_url(request.url)
+        title = f"{request.method} {shown}"
+        facts: dict[str, Any] = {"url": shown, "method": request.method}
+        started = time.monotonic()
+        try:
+            response = self._response(request, settings, started)
+        except httpx.TimeoutException as error:
+            what = "cannot be reached in time" if isinstance(error, httpx.ConnectTimeout) else "did not answer in time"
+            raise CallTimedOut(f"{title}: the server {what}", facts=facts) from error
+        except (httpx.UnsupportedProtocol, httpx.InvalidURL, UnicodeError, ValueError, TypeError) as error:
+            raise CallRefused(f"{title}: the request cannot be sent ({type(error).__name__})", facts=facts) from None
+        except httpx.HTTPError as error:
+            what = "cannot be reached" if isinstance(error, httpx.ConnectError) else "broke the connection off"
+            raise ServerUnavailable(f"{title}: the server {what} ({type(error).__name__})", facts=facts) from error
+        status = response.status_code
+        facts |= {"httpStatusCode": status, "responseTimeMs": int((time.monotonic() - started) * 1000)}
+        if status >= 400:
+            text = f"{title}: the server answered {status} {response.reason_phrase}".rstrip() + _said(response)
+            wait = retry_after(response)
+            again = status in self._retried
+            raise HttpStatusError(text, status=status, facts=facts, retryable=again, retry_after=wait)
+        if status >= 300:
+            text = f"{title}: the server redirects with {status}; name the other address"
+            raise HttpStatusError(text, status=status, facts=facts)
+        return read(response.content, request.parse, response, title, facts)
+
+    def _response(self, request: HttpRequest, settings: Settings, started: float) -> httpx.Response:
+        """The whole answer."""
+        import httpx
+
+        mine = {name.lower() for name, _ in request.headers}
+        headers = [(n, v) for n, v in self._headers if n.lower() not in mine] + list(request.headers)
+        until = None if settings.timeout is None else started + settings.timeout
+        read_timeout = (
+            settings.read_timeout if settings.timeout is None else min(settings.read_timeout, settings.timeout)
+        )
+        limits = {"connect": settings.connect_timeout, "read": read_timeout, "write": read_timeout, "pool": None}
+        sent = httpx.Request(
+            request.method, request.url, headers=headers, content=request.content, extensions={"timeout": limits}
+        )
+        transport = self._transport(request.url.startswith("https:"))
+        try:
+            response = transport.handle_request(sent)
+            parts = []
+            for part in response.iter_raw() if "content-encoding" not in response.headers else response.iter_bytes():
+                parts.append(part)
+                if until is not None and time.monotonic() > until:
+                    raise httpx.ReadTimeout("the answer took too long")
+        except BaseException:
+            transport.close()
+            raise
+        response.close()
+        if self._closed:
+            transport.close()
+        else:
+            self._idle.put(transport)
+        whole = httpx.Response(response.status_code, headers=_plain(response.headers), content=b"".join(parts))
+        whole.request = sent
+        return whole
+
+    def _transport(self, encrypted: bool) -> httpx.HTTPTransport:
+        import httpx
+
+        try:
+            return self._idle.get_nowait()
+        except queue.Empty:
+            limits = httpx.Limits(max_connections=1, max_keepalive_connections=1)
+            return httpx.HTTPTransport(verify=self._trusted if encrypted else False, limits=limits)
+
+    @cached_property
+    def _trusted(self) -> Any:
+        """The certificates to trust; loading them takes long."""
+        import ssl
+
+        if not self._checked:
+            return False
+        return ssl.create_default_context(cafile=self._ca_file)
+
+
+def _plain(headers: httpx.Headers) -> list[tuple[str, str]]:
+    """An answer's headers without what its content has lost."""
+    gone = ("content-encoding", "content-length", "transfer-encoding")
+    return [(name, value) for name, value in headers.multi_items() if name.lower() not in gone]
+
+
+def read(content: bytes, parse: str, response: httpx.Response, title: str, facts: Mapping[str, Any]) -> Any:
+    """The content of an answer; nothing is null. Raises :class:`UnreadableAnswer`."""
+    if parse == "bytes":
+        return content
+    if parse == "text":
+        return response.text
+    if not content.strip():
+        return None
+    try:
+        return msgspec.json.decode(content)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        text = f"{title}: the answer is not JSON; say how to read it with parse: text or parse: bytes"
+        raise UnreadableAnswer(text, facts=facts) from None
+
+
+def shown_url(url: str) -> str:
+    """A URL without its user, its query and its fragment, which may hold secrets."""
+    parts = urlsplit(url)
+    host = parts.netloc.rpartition("@")[2]
+    return redact(f"{parts.scheme}://{host}{parts.path}" if host else parts.path)
+
+
+def retry_after(response: httpx.Response) -> float | None:
+    """The seconds that a Retry-After header asks to wait (RFC 9110, section 10.2.3); ``None`` without a good one."""
+    text = response.headers.get("retry-after", "").strip()
+    if text.isascii() and text.isdigit():
+        return float(text)
+    try:
+        return max(parsedate_to_datetime(text).timestamp() - time.time(), 0.0)
+    except (ValueError, TypeError, OverflowError):
+        return None
+
+
+def _said(response: httpx.Response) -> str:
+    body = " ".join(redact(response.text[: 4 * _SHOWN]).split())
+    return f": {body if len(body) <= _SHOWN else body[: _SHOWN - 3] + '...'}" if body else ""
