@@ -129,7 +129,10 @@ def _opened(plan: Plan, spec: Any) -> StreamingSink | Sink[Any]:
     if isinstance(spec, Sink):
         return spec
     where = Where.at("on_error", "dead_letter")
-    return registry.open_sink(spec, where, connections=plan.definition.connections, also_known=("name",))
+    definition = plan.definition
+    return registry.open_sink(
+        spec, where, connections=definition.connections, also_known=("name",), resources=definition.resources
+    )
 
 
 def _read_again(plan: Plan) -> bool:

@@ -167,7 +167,13 @@ class _Lowering:
                 foreign_sink(self._run, step_id, spec)
                 if isinstance(spec, Sink)
                 else self._beside(
-                    registry.open_sink(spec, where, connections=self._plan.definition.connections, also_known=("name",))
+                    registry.open_sink(
+                        spec,
+                        where,
+                        connections=self._plan.definition.connections,
+                        also_known=("name",),
+                        resources=self._plan.definition.resources,
+                    )
                 )
             )
             routed = op.flat_map_batch(f"{step_id}_route", letters, RouteStep(self._run, sink, letters=number))

@@ -161,7 +161,7 @@ def make_plan(definition: StreamingPipelineDefinition) -> Plan:
     problems = Problems()
     policies = definition.policies()
     stages = parse_stages(definition.stage_specs(), Where.at("stages"), problems, definition.resources)
-    source = definition.source.open(connections=definition.connections)
+    source = definition.source.open(connections=definition.connections, resources=definition.resources)
     bounded = is_bounded(definition, source)
     emit = definition.config.emit or ("final" if bounded else "update")
     check_shapes(stages, bounded, emit, definition.source.title, problems)
@@ -179,7 +179,7 @@ def make_plan(definition: StreamingPipelineDefinition) -> Plan:
         if spec.when is not None:
             query = parse_query(spec.when, where / "when", Parser(problems, definition.resources))
             when = Program((Match(where / "when", query),))
-        sink = spec.open(where, connections=definition.connections)
+        sink = spec.open(where, connections=definition.connections, resources=definition.resources)
         sinks.append(SinkPlan(name, spec.type or type(sink).__name__, sink, when, policies.for_sink(name)))
     return Plan(
         definition,

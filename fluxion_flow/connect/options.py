@@ -12,7 +12,7 @@ type            accepts                                                         
 ``list``        a list (``items`` names the type of its members)                ``list``
 ``object``      a mapping                                                       ``dict``
 ``sink``        a mapping with a ``type``: another sink's definition            ``dict``
-``expression``  any value: an aggregation expression                            as given
+``expression``  an aggregation expression, or a Python function of a document   ``Expression``
 ``any``         any value                                                       as given
 ==============  ==============================================================  ===================
 

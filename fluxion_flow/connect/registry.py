@@ -19,9 +19,12 @@ from importlib import metadata
 from typing import Any, Literal
 
 from fluxion_flow.connect.connections import CONNECTIONS, Connections, named_connection
+from fluxion_flow.connect.expressions import Expression, parse_expression
 from fluxion_flow.connect.options import Option, validate, validate_given
+from fluxion_flow.connect.secrets import holds_reference
 from fluxion_flow.connect.spi import StreamingSink, StreamingSource
 from fluxion_flow.connect.stored import StoredDocuments
+from fluxion_flow.core.resources import Resources
 from fluxion_flow.errors import FluxionError, PipelineError, Problem, Problems, Where, did_you_mean
 
 ENTRY_POINTS = "fluxion_flow.connectors"
@@ -179,12 +182,14 @@ def check_source(
     *,
     connections: Connections | None = None,
     also_known: Collection[str] = (),
+    resources: Resources | None = None,
 ) -> CheckedSpec | None:
     """Check a source definition ``{"type": ..., options}`` and open nothing; ``None`` if it has problems.
 
-    ``also_known`` names fields of the definition that are no options of a connector, such as ``time_field``.
+    ``also_known`` names fields of the definition that are no options of a connector, such as ``time_field``;
+    ``resources`` is what expressions find by name.
     """
-    return _check("source", spec, where, problems, connections, also_known)
+    return _check("source", spec, where, problems, connections, also_known, resources)
 
 
 def check_sink(
@@ -194,12 +199,13 @@ def check_sink(
     *,
     connections: Connections | None = None,
     also_known: Collection[str] = (),
+    resources: Resources | None = None,
 ) -> CheckedSpec | None:
     """Check a sink definition ``{"type": ..., options}`` and open nothing; ``None`` if it has problems.
 
     ``also_known`` names fields of the definition that are no options of a connector, such as ``when``.
     """
-    return _check("sink", spec, where, problems, connections, also_known)
+    return _check("sink", spec, where, problems, connections, also_known, resources)
 
 
 def open_source(
@@ -208,6 +214,7 @@ def open_source(
     *,
     connections: Connections | None = None,
     also_known: Collection[str] = (),
+    resources: Resources | None = None,
 ) -> StreamingSource:
     """The source of a definition; a source object is returned as it is. No file or socket is opened yet.
 
@@ -215,7 +222,7 @@ def open_source(
     """
     if isinstance(spec, StreamingSource):
         return spec
-    made = _make("source", spec, where, connections, also_known)
+    made = _make("source", spec, where, connections, also_known, resources)
     if not isinstance(made, StreamingSource):
         raise TypeError(f"{where}: the connector's source is no StreamingSource but {type(made).__name__}")
     return made
@@ -227,6 +234,7 @@ def open_sink(
     *,
     connections: Connections | None = None,
     also_known: Collection[str] = (),
+    resources: Resources | None = None,
 ) -> StreamingSink:
     """The sink of a definition; a sink object is returned as it is. No file or socket is opened yet.
 
@@ -234,7 +242,7 @@ def open_sink(
     """
     if isinstance(spec, StreamingSink):
         return spec
-    made = _make("sink", spec, where, connections, also_known)
+    made = _make("sink", spec, where, connections, also_known, resources)
     if not isinstance(made, StreamingSink):
         raise TypeError(f"{where}: the connector's sink is no StreamingSink but {type(made).__name__}")
     return made
@@ -252,7 +260,7 @@ def open_stored(
     Raises :class:`PipelineError` with every problem; one is that the connector cannot read back what it wrote.
     """
     problems = Problems()
-    checked = _check("sink", spec, where, problems, connections, also_known, must_resolve=True)
+    checked = _check("sink", spec, where, problems, connections, also_known, None, must_resolve=True)
     problems.raise_if_any()
     assert checked is not None
     if checked.connector.stored is None:
@@ -273,19 +281,33 @@ def _reads_back(type_: str) -> bool:
 
 
 def _make(
-    kind: Kind, spec: Any, where: Where, connections: Connections | None, also_known: Collection[str]
+    kind: Kind,
+    spec: Any,
+    where: Where,
+    connections: Connections | None,
+    also_known: Collection[str],
+    resources: Resources | None,
 ) -> StreamingSource | StreamingSink:
     problems = Problems()
-    checked = _check(kind, spec, where, problems, connections, also_known, must_resolve=True)
+    checked = _check(kind, spec, where, problems, connections, also_known, resources, must_resolve=True)
     problems.raise_if_any()
     assert checked is not None
     factory = checked.connector.source if kind == "source" else checked.connector.sink
     assert factory is not None
     try:
-        return factory(**checked.options)
+        return factory(**_compiled(checked, kind, where, resources))
     except ModuleNotFoundError as error:
         missing = _missing_package(checked.connector.type, error, _entry_of(checked.connector))
         raise PipelineError([Problem(where / "type", missing.what, missing.hint)]) from error
+
+
+def _compiled(checked: CheckedSpec, kind: Kind, where: Where, resources: Resources | None) -> dict[str, Any]:
+    """The options as the factory gets them: with expressions in the place of what says them."""
+    options = dict(checked.options)
+    for option in checked.connector.options(kind):
+        if option.type == "expression" and options[option.name] is not None:
+            options[option.name] = Expression(options[option.name], where / option.name, resources)
+    return options
 
 
 def _entry_of(connector: Connector) -> metadata.EntryPoint | None:
@@ -299,6 +321,7 @@ def _check(
     problems: Problems,
     connections: Connections | None,
     also_known: Collection[str],
+    resources: Resources | None,
     must_resolve: bool = False,
 ) -> CheckedSpec | None:
     if not isinstance(spec, Mapping):
@@ -340,11 +363,16 @@ def _check(
         must_resolve=must_resolve,
     )
     for option in options:
-        if option.type == "sink" and isinstance(checked.get(option.name), Mapping):
-            _check("sink", checked[option.name], where / option.name, problems, connections, (), must_resolve)
+        value = checked.get(option.name)
+        if option.type == "sink" and isinstance(value, Mapping):
+            _check("sink", value, where / option.name, problems, connections, (), resources, must_resolve)
     further = connector.check_source if kind == "source" else connector.check_sink
     if further is not None and len(problems.found) == before:
         further(checked, where, problems)
+    for option in options:
+        value = checked.get(option.name)
+        if option.type == "expression" and not callable(value) and not holds_reference(value):
+            parse_expression(value, where / option.name, problems, resources)
     return CheckedSpec(connector, checked) if len(problems.found) == before else None
 
 

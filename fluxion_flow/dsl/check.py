@@ -257,7 +257,9 @@ def _check_sinks(
         elif not sink.given:
             problems.add(where, "is missing", SINK_EXAMPLE)
         else:
-            registry.check_sink(sink.given, where, problems, connections=connections, also_known=ENDPOINT_KEYS)
+            registry.check_sink(
+                sink.given, where, problems, connections=connections, also_known=ENDPOINT_KEYS, resources=resources
+            )
         if sink.when is not None:
             _check_query(sink.when, where / "when", problems, resources)
     _check_unique(((sink.name, where / "name") for sink, where in zip(sinks, places, strict=True)), "sink", problems)

@@ -71,14 +71,22 @@ class SourceSpec:
         """What to call it: its name, its connector's type, or its class."""
         return _title(self)
 
-    def open(self, where: Where = Where.at("source"), *, connections: Connections | None = None) -> Any:  # noqa: B008
+    def open(
+        self,
+        where: Where = Where.at("source"),  # noqa: B008 - frozen
+        *,
+        connections: Connections | None = None,
+        resources: Resources | None = None,
+    ) -> Any:
         """The source itself: a :class:`StreamingSource` or a Bytewax source. No file or socket is opened yet.
 
         Raises :class:`PipelineError` with every problem.
         """
         if self.object is not None:
             return self.object
-        return registry.open_source(self.given, where, connections=connections, also_known=ENDPOINT_KEYS)
+        return registry.open_source(
+            self.given, where, connections=connections, also_known=ENDPOINT_KEYS, resources=resources
+        )
 
     def __repr__(self) -> str:
         return f"SourceSpec({_shown(self)})"
@@ -113,14 +121,22 @@ class SinkSpec:
         """What to call it: its name, its connector's type, or its class."""
         return _title(self)
 
-    def open(self, where: Where = Where.at("sink"), *, connections: Connections | None = None) -> Any:  # noqa: B008
+    def open(
+        self,
+        where: Where = Where.at("sink"),  # noqa: B008 - frozen
+        *,
+        connections: Connections | None = None,
+        resources: Resources | None = None,
+    ) -> Any:
         """The sink itself: a :class:`StreamingSink` or a Bytewax sink. No file or socket is opened yet.
 
         Raises :class:`PipelineError` with every problem.
         """
         if self.object is not None:
             return self.object
-        return registry.open_sink(self.given, where, connections=connections, also_known=ENDPOINT_KEYS)
+        return registry.open_sink(
+            self.given, where, connections=connections, also_known=ENDPOINT_KEYS, resources=resources
+        )
 
     def __repr__(self) -> str:
         return f"SinkSpec({_shown(self)})"

@@ -10,11 +10,11 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
+from ..connect.expressions import environment
 from ..connect.spi import Batch
-from ..core.environment import Environment
 from ..core.event_time import NEVER, EventTime, PartitionClock
 from .items import Progress
-from .run import RECORDS, Run, source_of_batch
+from .run import Run
 
 TELL_EVERY = 250
 """Milliseconds between two notes that a partition is silent, or that the clock goes on."""
@@ -58,15 +58,7 @@ class SourceClock:
             now = max(int(time.time() * 1000), self._clock.newest)
             batch.clock = self._clock.over([now] * len(batch.documents), self._total)
             return
-        env = Environment(
-            partition=batch.partition,
-            position=batch.position,
-            positions=batch.positions,
-            timestamp=batch.timestamp,
-            seed=self._run.seed,
-            meta={"stream": {"source": source_of_batch(self._run, batch)}},
-            records=batch.meta.get(RECORDS),
-        )
+        env = environment(batch, seed=self._run.seed)
         batch.clock = self._clock.over(event_time.times(batch.documents, env), self._total, self._woken)
 
     def silent(self) -> list[Progress]:

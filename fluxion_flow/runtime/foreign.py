@@ -22,7 +22,7 @@ from ..policy.model import StreamingErrorPolicy
 from .clocks import SourceClock
 from .items import Completed
 from .manifest import Manifest
-from .run import DERIVED, Guard, Run
+from .run import DERIVED, Guard, Run, say_origin
 from .source import Reads, rejected
 
 MESSAGE = ("topic", "partition", "offset", "value")
@@ -140,6 +140,7 @@ class _Items:
             batch.position, batch.positions = items[0].offset, places
             batch.timestamp = _milliseconds(items[0])
             batch.meta = {"source": {"topic": topic, "partition": partition}}
+            say_origin(self._run, batch)
         return batch
 
 

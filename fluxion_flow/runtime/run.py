@@ -283,11 +283,10 @@ def part_of(batch: Batch, indexes: Sequence[int]) -> Batch:
     return replace(batch, documents=documents, positions=positions)
 
 
-def source_of_batch(run: Run, batch: Batch) -> dict[str, Any]:
-    """What is known of where a batch's records came from; nothing behind a keyed step."""
-    if batch.meta.get(DERIVED):
-        return {}
-    return {"type": run.source_type, "partition": batch.partition, **batch.meta.get("source", {})}
+def say_origin(run: Run, batch: Batch) -> None:
+    """Have a batch that was just read say where it came from: source type, partition, and what the source adds."""
+    source = {"type": run.source_type, "partition": batch.partition, **batch.meta.get("source", {})}
+    batch.meta = {**batch.meta, "source": source}
 
 
 def source_of(run: Run, batch: Batch, index: int) -> dict[str, Any]:
@@ -301,7 +300,8 @@ def source_of(run: Run, batch: Batch, index: int) -> dict[str, Any]:
 
 def source_at(run: Run, batch: Batch, position: int) -> dict[str, Any]:
     """What is known of the record at a position of a batch, for a dead letter."""
-    source = {**source_of_batch(run, batch), "position": position}
+    source = {"type": run.source_type, "partition": batch.partition, **batch.meta.get("source", {})}
+    source["position"] = position
     if batch.timestamp:
         source["ts"] = batch.timestamp
     return {**source, **batch.meta.get(RECORDS, {}).get(position, {})}

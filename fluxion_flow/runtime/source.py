@@ -22,7 +22,7 @@ from .committed import stamped
 from .failure import RunFailed
 from .items import Completed, Letters
 from .manifest import Manifest
-from .run import LETTER, Guard, Run, source_at
+from .run import LETTER, Guard, Run, say_origin, source_at
 
 log = logging.getLogger(__name__)
 
@@ -164,6 +164,7 @@ class _Part(StatefulSourcePartition[Any, Any]):
             out.append(Completed("source", self._name, self._total))
             return False
         self._guard.context.position = batch.position
+        say_origin(self._run, batch)
         if not batch.documents and not batch.rejects:
             if self._lag_is_old or time.monotonic() - self._lag_asked_at > LAG_EVERY:
                 self._tell_lag()

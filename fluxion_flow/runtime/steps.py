@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+from ..connect.expressions import environment
 from ..connect.spi import Batch
 from ..core.environment import Environment
 from ..core.outside import Answers
@@ -17,7 +18,7 @@ from ..policy.engine import Interrupted
 from ..policy.model import StreamingErrorPolicy
 from .careful import Careful, Entry, tell_stage
 from .items import Completed, Partial, to_part
-from .run import RECORDS, Guard, PerWorker, Run, position_in, source_of_batch
+from .run import Guard, PerWorker, Run, position_in
 
 TIME_EVERY = 64
 """One batch in so many is run stage by stage with a clock between the stages."""
@@ -227,17 +228,8 @@ class _StageWorker:
 
     def _environment(self, batch: Batch, entries: list[Entry] | None = None) -> Environment:
         positions = batch.positions if entries is None else [position_in(batch, index) for _, index, _ in entries]
-        return Environment(
-            partition=batch.partition,
-            position=batch.position,
-            positions=positions,
-            timestamp=batch.timestamp,
-            seed=self._run.seed,
-            meta={"stream": {"source": source_of_batch(self._run, batch), **_window(batch)}},
-            records=batch.meta.get(RECORDS),
-            context=self._context,
-            answers=self._answers,
-        )
+        seed, context = self._run.seed, self._context
+        return environment(batch, positions=positions, seed=seed, context=context, answers=self._answers)
 
     def _settled(self, documents: int) -> None:
         for guard in self._guards:
@@ -282,9 +274,3 @@ class _StageWorker:
         for guard, (size_in, size_out, spent) in zip(self._guards, facts, strict=True):
             tell_stage(guard, size_in, size_out, spent)
         return documents, origins
-
-
-def _window(batch: Batch) -> dict[str, Any]:
-    """What is told of the window that a batch came of."""
-    window = batch.meta.get("window")
-    return {} if window is None else {"window": window}

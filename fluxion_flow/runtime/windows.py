@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from ..connect.expressions import environment
 from ..connect.secrets import redact
 from ..connect.spi import Batch, Document
 from ..core.environment import Environment
@@ -27,7 +28,7 @@ from ..policy.engine import GaveUp
 from ..policy.model import StreamingErrorPolicy
 from .careful import tell_stage
 from .items import Completed, Letters, Progress, to_part
-from .run import RECORDS, Guard, PerWorker, Run, position_in, source_of, source_of_batch
+from .run import Guard, PerWorker, Run, position_in, source_of
 
 log = logging.getLogger(__name__)
 
@@ -160,16 +161,7 @@ class _DivideWorker:
 
     def _environment(self, batch: Batch, members: Sequence[int] | None) -> Environment:
         positions = batch.positions if members is None else [position_in(batch, index) for index in members]
-        return Environment(
-            partition=batch.partition,
-            position=batch.position,
-            positions=positions,
-            timestamp=batch.timestamp,
-            seed=self._run.seed,
-            meta={"stream": {"source": source_of_batch(self._run, batch)}},
-            records=batch.meta.get(RECORDS),
-            context=self._context,
-        )
+        return environment(batch, positions=positions, seed=self._run.seed, context=self._context)
 
     # -- failures
 

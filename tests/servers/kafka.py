@@ -126,7 +126,7 @@ class RealKafka:
         self._ports = [ports[3 * n : 3 * n + 3] for n in range(self.count)]
         self.bootstrap = ",".join(f"127.0.0.1:{plain}" for plain, _, _ in self._ports)
         self.sasl = ",".join(f"127.0.0.1:{sasl}" for _, sasl, _ in self._ports)
-        cluster = secrets.token_urlsafe(16)
+        cluster = "k" + secrets.token_urlsafe(16)[1:]  # an option is what begins with a dash
         try:
             for number in range(self.count):
                 config = self._configure(number)

@@ -133,7 +133,7 @@ connector = Connector(
         *_CONNECTION,
     ),
     sink_options=(
-        Option("eventhub", "expression", "The event hub, or a field path; unset: the EntityPath.", None),
+        Option("eventhub", "expression", "The event hub, or an expression that gives it; unset: the EntityPath.", None),
         *_OWN,
         *(option for option in SINK_OPTIONS if option.name != "topic"),
         *_CONNECTION,

@@ -17,9 +17,9 @@ from fluxion_connectors.kafka.failures import (
     PositionLost,
     UnknownTopic,
 )
-from fluxion_connectors.kafka.fields import why_no_field
-from fluxion_connectors.kafka.options import CONNECTION_OPTIONS, check_librdkafka
+from fluxion_connectors.kafka.options import CONNECTION_OPTIONS, REGISTRY_OPTIONS, check_librdkafka, check_registry
 from fluxion_connectors.kafka.positions import parse_start
+from fluxion_connectors.kafka.registry import FORMATS
 from fluxion_connectors.kafka.sink import KafkaSink, KafkaWriter
 from fluxion_connectors.kafka.source import KafkaReader, KafkaSource
 from fluxion_connectors.kafka.stored import KafkaStored
@@ -63,32 +63,33 @@ def check_source(options: Mapping[str, Any], where: Where, problems: Problems) -
             parse_start(options["start"])
         except ValueError as error:
             problems.add(where / "start", str(error))
+    check_registry(options, where, problems)
     if isinstance(options["options"], Mapping):
         check_librdkafka(options["options"], True, where / "options", problems)
 
 
 def check_sink(options: Mapping[str, Any], where: Where, problems: Problems) -> None:
     """Problems that one option alone does not show."""
-    for name in ("topic", "key", "value", "timestamp"):
-        wrong = None if holds_reference(options[name]) else why_no_field(options[name])
-        if wrong is not None:
-            problems.add(where / name, wrong)
-    for name, given in (options["headers"] or {}).items():
-        wrong = None if holds_reference(given) else why_no_field(given)
-        if wrong is not None:
-            problems.add(where / "headers" / name, wrong)
+    if isinstance(options["topic"], (bool, int, float, list)) or options["topic"] == "":
+        problems.add(where / "topic", "must be a topic, or an expression that gives one")
+    if isinstance(options["headers"], (bool, int, float)):
+        problems.add(where / "headers", "must be names with an expression each, or an expression that gives them")
     if options["idempotence"] is True and str(options["acks"]) not in ("all", "-1"):
         problems.add(where / "acks", "idempotence needs acks: all", "set idempotence: false, or leave acks out")
     if options["transactional_id"] is not None and options["idempotence"] is False:
         problems.add(where / "idempotence", "transactions need it", "leave it out")
     if options["transactional_id"] is None and options["cursor_topic"] is not None:
         problems.add(where / "cursor_topic", "is for transactions", "set transactional_id too")
+    check_registry(options, where, problems)
     if isinstance(options["options"], Mapping):
         check_librdkafka(options["options"], False, where / "options", problems)
 
 
 _EXTENDED_JSON = "Read and write MongoDB Extended JSON ({$date: ...}), which keeps dates, decimals and binary values."
-_FORMAT = "What a record's value holds: a JSON object, text, or bytes (as the field 'value')."
+_FORMAT = (
+    "What a record's value holds: a JSON object, text or bytes (as the field 'value'), or what a schema in a schema "
+    "registry describes."
+)
 
 SOURCE_OPTIONS = (
     Option("topics", "any", "A topic, a list of topics, or a pattern that begins with '^'.", None),
@@ -110,7 +111,7 @@ SOURCE_OPTIONS = (
         None,
     ),
     Option("stop_at_end", "boolean", "Complete at the ends that the partitions have at the start.", False),
-    Option("format", "string", _FORMAT, "json", choices=("json", "string", "bytes")),
+    Option("format", "string", _FORMAT, "json", choices=("json", "string", "bytes", *FORMATS)),
     Option("extended_json", "boolean", _EXTENDED_JSON, False),
     Option(
         "tombstones",
@@ -133,14 +134,20 @@ SOURCE_OPTIONS = (
         choices=("read_committed", "read_uncommitted"),
     ),
     Option("watch_interval", "duration", "How often to look for new partitions and log them; 0: never.", 60.0),
+    *REGISTRY_OPTIONS,
 )
 SINK_OPTIONS = (
-    Option("topic", "expression", "The topic: a name, or a field path such as $topic."),
-    Option("key", "expression", "The key: a constant or a field path such as $customer.id.", None),
-    Option("value", "expression", "The value: a field path. Unset: the document (json), or $value.", None),
-    Option("headers", "object", "Header names, each with a constant or a field path.", None),
-    Option("timestamp", "expression", "The record's time: a field path to a date or milliseconds. Unset: now.", None),
-    Option("format", "string", _FORMAT, "json", choices=("json", "string", "bytes")),
+    Option("topic", "expression", "The topic: a name, or an expression such as $topic."),
+    Option("key", "expression", "The key: a constant, or an expression such as $customer.id.", None),
+    Option("value", "expression", "The value: an expression. Unset: the document (json), or $value.", None),
+    Option("headers", "expression", "Header names, each with an expression, or an expression that gives them.", None),
+    Option(
+        "timestamp",
+        "expression",
+        "The record's time: an expression that gives a date or milliseconds. Unset: now.",
+        None,
+    ),
+    Option("format", "string", _FORMAT, "json", choices=("json", "string", "bytes", *FORMATS)),
     Option("extended_json", "boolean", _EXTENDED_JSON, False),
     Option("tombstone_field", "string", "Documents in which this field is true are written without a value.", None),
     Option(
@@ -160,6 +167,15 @@ SINK_OPTIONS = (
     Option("transactional_id", "string", "Write documents and source cursors in transactions with this id.", None),
     Option("transaction_timeout", "duration", "After which the cluster aborts an open transaction.", 60.0, minimum=1),
     Option("cursor_topic", "string", "Where transactions store cursors. Unset: <transactional_id>.cursors.", None),
+    *REGISTRY_OPTIONS,
+    Option(
+        "schema",
+        "string",
+        "The values' schema (protobuf: 'module:Class' of a generated message). Unset: the subject's newest version.",
+        None,
+    ),
+    Option("register_schema", "boolean", "Register the schema where the registry does not have it.", True),
+    Option("schema_message", "string", "protobuf: the full name of the message in the newest version.", None),
 )
 
 connector = Connector(

@@ -7,6 +7,7 @@ from typing import Any
 
 from confluent_kafka import Consumer, KafkaException, Producer
 
+from fluxion_connectors.kafka.registry import EXTRA, FORMATS, Registry, why_unavailable
 from fluxion_flow.connect.options import Option
 from fluxion_flow.connect.secrets import Reference
 from fluxion_flow.errors import Problems, Where, did_you_mean
@@ -37,6 +38,47 @@ CONNECTION_OPTIONS = (
     Option("connect_timeout", "duration", "How long to try at the start while no broker answers.", 60.0),
     Option("options", "object", "Any further settings of librdkafka, by their own names.", {}),
 )
+
+REGISTRY_OPTIONS = (
+    Option("schema_registry_url", "string", "The schema registry, for avro, json_schema and protobuf.", None),
+    Option("schema_registry_user", "string", "The user, or API key, of the registry.", None),
+    Option("schema_registry_password", "string", "The password, or API secret, of the registry.", None, secret=True),
+    Option(
+        "schema_registry_options",
+        "object",
+        "Further settings of Confluent's registry client, by their own names: ssl.ca.location, bearer.auth.…",
+        {},
+        secret=True,
+    ),
+)
+
+
+def schema_registry(format: str, options: Mapping[str, Any]) -> tuple[Registry | None, dict[str, Any]]:
+    """The registry for a format that needs one, and the options without it."""
+    rest = dict(options)
+    given = {option.name: rest.pop(option.name, None) for option in REGISTRY_OPTIONS}
+    url, user, password, more = given.values()
+    if format not in FORMATS:
+        return None, rest
+    if url is None:
+        raise ValueError(f"format {format!r} needs schema_registry_url")
+    return Registry(url, user, password, more or {}), rest
+
+
+def check_registry(options: Mapping[str, Any], where: Where, problems: Problems) -> None:
+    """What is missing for a format whose schemas are in a registry."""
+    format = options["format"]
+    if format not in FORMATS:
+        for name in ("schema_registry_url", "schema", "schema_message"):
+            if options.get(name) is not None:
+                problems.add(where / name, f"is of no use for format {format!r}", f"formats: {', '.join(FORMATS)}")
+        return
+    missing = why_unavailable(format)
+    if missing is not None:
+        problems.add(where / "format", f"{format!r} needs the package {missing!r}, which is not installed", EXTRA)
+    if options["schema_registry_url"] is None:
+        problems.add(where / "schema_registry_url", f"required by format {format!r}")
+
 
 _OURS = {
     "bootstrap.servers": "bootstrap_servers",

@@ -2,129 +2,196 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
+from itertools import repeat
 from typing import Any
 
 from confluent_kafka import Producer
 
-from fluxion_connectors.kafka.fields import field_of, is_constant, to_bytes
+from fluxion_connectors.kafka.registry import Encode
 from fluxion_flow.connect.encoding import encode_document, encode_lines
-from fluxion_flow.connect.spi import Document
+from fluxion_flow.connect.expressions import Expression
+from fluxion_flow.connect.spi import Batch
 
-Outgoing = tuple[str, bytes | None, bytes | None, "list[tuple[str, str | bytes | None]] | None", int]
+Headers = list[tuple[str, str | bytes | None]]
+Outgoing = tuple[str, bytes | None, bytes | None, Headers | None, int]
 """Topic, value, key, headers, and the timestamp in milliseconds (0: now)."""
+
+Errors = dict[int, Exception]
+"""Why documents make no record, by their index in the batch."""
 
 
 @dataclass(frozen=True)
 class Layout:
-    """Which part of a document goes where in a record. The values are constants, field paths or functions."""
+    """What makes which part of a record. Without ``value`` it is the document, or its field ``value`` (``string``,
+    ``bytes``).
+    """
 
-    topic: Any
-    key: Any = None
-    value: Any = None
-    headers: Mapping[str, Any] | None = None
-    timestamp: Any = None
+    topic: Expression
+    key: Expression | None = None
+    value: Expression | None = None
+    headers: Expression | None = None
+    timestamp: Expression | None = None
     format: str = "json"
     extended: bool = False
     tombstone_field: str | None = None
+    codec: Encode | None = None
+    """For a format whose schemas are in a registry."""
 
 
 class Encoder:
     """Makes records of documents."""
 
     def __init__(self, layout: Layout) -> None:
-        self._extended = layout.extended
-        self._format = layout.format
-        path = layout.value if layout.value is not None else None if layout.format == "json" else "$value"
-        self._value = None if path is None or path == "$$ROOT" else field_of(path)
-        self._topic = field_of(layout.topic)
-        self._key = field_of(layout.key)
-        self._headers = [(name, field_of(given)) for name, given in (layout.headers or {}).items()]
-        self._timestamp = None if layout.timestamp is None else field_of(layout.timestamp)
-        self._tombstone = layout.tombstone_field
-        self._fixed = is_constant(layout.topic) and is_constant(layout.key) and not self._headers
-        self._fixed = self._fixed and self._timestamp is None and layout.tombstone_field is None
-        self._constants = (layout.topic, to_bytes(layout.key)) if self._fixed else ("", None)
-        self._only_key = is_constant(layout.topic) and not self._headers
-        self._only_key = self._only_key and self._timestamp is None and layout.tombstone_field is None
-        self._constant_topic = layout.topic
+        self._layout = layout
+        self._value = layout.value
+        if self._value is None and layout.format in ("string", "bytes"):
+            self._value = Expression("$value")
+        self._plain = layout.headers is None and layout.timestamp is None and layout.tombstone_field is None
 
-    def encode(self, documents: Sequence[Document]) -> tuple[list[Outgoing], Sequence[int], dict[int, Exception]]:
+    def encode(self, batch: Batch) -> tuple[list[Outgoing], Sequence[int], Errors]:
         """The records, the index of each one's document, and why other documents make no record."""
-        values, indexes, errors = self._values(documents)
-        if self._fixed:
-            topic, key = self._constants
-            return [(topic, value, key, None, 0) for value in values], indexes, errors
-        records: list[Outgoing] = []
-        kept: list[int] = []
-        for value, index in zip(values, indexes, strict=True):
-            document = documents[index]
-            try:
-                if self._only_key:
-                    records.append((self._constant_topic, value, to_bytes(self._key(document)), None, 0))
-                else:
-                    records.append(self._record(document, value))
-            except ValueError as error:
-                errors[index] = error
-            else:
-                kept.append(index)
-        return records, kept, errors
+        layout, errors = self._layout, Errors()
+        count = len(batch.documents)
+        topics = _column(layout.topic, batch, _topic, errors)
+        if layout.codec is None:
+            values = self._values(batch, errors)
+        else:
+            topics = list(topics)
+            values = self._described(batch, layout.codec, topics, errors)
+        keys = _column(layout.key, batch, to_bytes, errors)
+        rest: tuple[Iterable[Any], Iterable[Any]] = (repeat(None, count), repeat(0, count))
+        if not self._plain:
+            rest = (
+                _column(layout.headers, batch, _headers, errors),
+                _column(layout.timestamp, batch, _milliseconds, errors),
+            )
+            if layout.tombstone_field is not None:
+                field = layout.tombstone_field
+                deleted = (document.get(field) is True for document in batch.documents)
+                values = [None if gone else value for value, gone in zip(values, deleted, strict=True)]
+        records = list(zip(topics, values, keys, *rest, strict=True))
+        if not errors:
+            return records, range(count), errors
+        kept = [index for index in range(count) if index not in errors]
+        return [records[index] for index in kept], kept, errors
 
-    def _record(self, document: Document, value: bytes | None) -> Outgoing:
-        topic = self._topic(document)
-        if not isinstance(topic, str) or not topic:
-            raise ValueError(f"the topic must be a text, got {topic!r}")
-        if self._tombstone is not None and document.get(self._tombstone) is True:
-            value = None
-        headers: list[tuple[str, str | bytes | None]] | None = [
-            (name, to_bytes(field(document))) for name, field in self._headers
-        ] or None
-        return topic, value, to_bytes(self._key(document)), headers, self._milliseconds(document)
+    def _values(self, batch: Batch, errors: Errors) -> Iterable[bytes | None]:
+        """One value a document; what stands for a document in ``errors`` does not matter."""
+        if self._value is not None:
+            return _column(self._value, batch, self._one_value, errors)
+        text, refused = encode_lines(batch.documents, self._layout.extended)
+        lines: list[bytes | None] = [*text.split(b"\n")]
+        lines.pop()
+        for index in sorted(refused):
+            lines.insert(index, None)
+        errors.update(refused)
+        return lines
 
-    def _milliseconds(self, document: Document) -> int:
-        moment = None if self._timestamp is None else self._timestamp(document)
-        if moment is None:
-            return 0
-        if isinstance(moment, datetime):
-            moment = moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)
-            return int(moment.timestamp() * 1000)
-        if isinstance(moment, int) and not isinstance(moment, bool) and moment >= 0:
-            return moment
-        raise ValueError(f"the timestamp must be a date or milliseconds, got {moment!r}")
-
-    def _values(
-        self, documents: Sequence[Document]
-    ) -> tuple[Sequence[bytes | None], Sequence[int], dict[int, Exception]]:
-        if self._value is None:
-            text, errors = encode_lines(documents, self._extended)
-            lines = text.split(b"\n")
-            lines.pop()
-            indexes = [i for i in range(len(documents)) if i not in errors] if errors else range(len(documents))
-            return lines, indexes, errors
+    def _described(self, batch: Batch, codec: Encode, topics: Sequence[str], errors: Errors) -> Iterable[bytes | None]:
+        """Values by the schemas of their topics. Raises what the registry's failure is, of which no document is to
+        blame.
+        """
+        sources: Iterable[Any] = batch.documents
+        if self._value is not None:
+            sources = _column(self._value, batch, _document, errors)
         values: list[bytes | None] = []
-        kept: list[int] = []
-        errors = {}
-        for index, document in enumerate(documents):
-            try:
-                values.append(self._one_value(self._value(document)))
-            except ValueError as error:
-                errors[index] = error
-            else:
-                kept.append(index)
-        return values, kept, errors
+        for index, (source, topic) in enumerate(zip(sources, topics, strict=True)):
+            value = None
+            if index not in errors and source is not None:
+                try:
+                    value = codec(source, topic)
+                except ValueError as error:
+                    errors[index] = error
+            values.append(value)
+        return values
 
     def _one_value(self, value: Any) -> bytes | None:
         if value is None:
             return None
-        if self._format == "json":
-            return encode_document({"": value}, self._extended)[4:-1]
+        if self._layout.format == "json":
+            return encode_document({"": value}, self._layout.extended)[4:-1]
         if isinstance(value, str):
             return value.encode()
         if isinstance(value, bytes):
             return value
-        raise ValueError(f"the value must be text or bytes for format {self._format!r}, got {type(value).__name__}")
+        raise ValueError(
+            f"the value must be text or bytes for format {self._layout.format!r}, got {type(value).__name__}"
+        )
+
+
+def _column(
+    expression: Expression | None, batch: Batch, convert: Callable[[Any], Any], errors: Errors
+) -> Iterable[Any]:
+    """One converted value a document. A conversion that fails raises :class:`ValueError`."""
+    count = len(batch.documents)
+    if expression is None:
+        return repeat(convert(None), count)
+    values, failed = expression.values(batch)
+    if not failed:
+        try:
+            return repeat(convert(expression.value), count) if expression.constant else list(map(convert, values))
+        except ValueError:
+            pass
+    for index, error in failed.items():
+        errors.setdefault(index, error)
+    converted: list[Any] = []
+    for index, value in enumerate(values):
+        try:
+            converted.append(None if index in failed else convert(value))
+        except ValueError as error:
+            errors.setdefault(index, error)
+            converted.append(None)
+    return converted
+
+
+def _topic(value: Any) -> str:
+    if value.__class__ is not str or not value:
+        raise ValueError(f"the topic must be a text, got {value!r}")
+    return value
+
+
+def _document(value: Any) -> Any:
+    if value is not None and value.__class__ is not dict:
+        raise ValueError(f"the value must be a document for its schema, got {type(value).__name__}")
+    return value
+
+
+def to_bytes(value: Any) -> bytes | None:
+    """A key's or header's bytes: text in UTF-8, bytes as they are, anything else as JSON. ``None`` stays.
+
+    Raises :class:`ValueError` for what JSON cannot hold.
+    """
+    if value.__class__ is str:
+        return value.encode()
+    if value is None or value.__class__ is bytes:
+        return value
+    text = encode_document({"": value})[4:-1]
+    return text[1:-1] if text.startswith(b'"') else text
+
+
+def _headers(value: Any) -> Headers | None:
+    """Headers from an object, or from a list as ``stream.source.headers`` has them, where a name may stand twice."""
+    if value is None:
+        return None
+    if isinstance(value, Mapping):
+        return [(name, to_bytes(item)) for name, item in value.items()] or None
+    if isinstance(value, list) and all(isinstance(item, dict) and isinstance(item.get("k"), str) for item in value):
+        return [(item["k"], to_bytes(item.get("v"))) for item in value] or None
+    raise ValueError(f"the headers must be an object, or a list of {{k: name, v: value}}, got {value!r}")
+
+
+def _milliseconds(moment: Any) -> int:
+    if moment is None:
+        return 0
+    if isinstance(moment, datetime):
+        moment = moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)
+        return int(moment.timestamp() * 1000)
+    if isinstance(moment, int) and not isinstance(moment, bool) and moment >= 0:
+        return moment
+    raise ValueError(f"the timestamp must be a date or milliseconds, got {moment!r}")
 
 
 def put(producer: Producer, record: Outgoing) -> None:

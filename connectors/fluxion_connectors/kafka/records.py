@@ -8,6 +8,8 @@
 ``bytes``    ``{"value": b"..."}``
 ===========  =====================================================================================
 
+``avro``, ``json_schema`` and ``protobuf`` are in :mod:`~fluxion_connectors.kafka.registry`.
+
 A tombstone (a record without a value) becomes ``{"_key": <its key>, "_deleted": true}``, or is passed over, or is
 rejected, as the option ``tombstones`` says. A key is text where it is UTF-8, else bytes.
 """
@@ -21,6 +23,7 @@ from typing import Any
 
 from confluent_kafka import TIMESTAMP_NOT_AVAILABLE, Message
 
+from fluxion_connectors.kafka.registry import Decode, Registry, decoder
 from fluxion_flow.connect.encoding import decode_document, decode_records
 from fluxion_flow.connect.spi import Document, Reject
 
@@ -167,19 +170,30 @@ class Decoder:
     """Makes documents of records.
 
     ``tombstones`` is ``document``, ``skip`` or ``reject``; ``metadata_field`` names a field that gets the record's
-    description, where it is wanted in the document.
+    description, where it is wanted in the document. ``registry`` has the schemas, for a format that needs them.
     """
 
-    def __init__(self, format: str, extended: bool, tombstones: str, metadata_field: str | None) -> None:
+    def __init__(
+        self,
+        format: str,
+        extended: bool,
+        tombstones: str,
+        metadata_field: str | None,
+        registry: Registry | None = None,
+    ) -> None:
         self._json = format == "json"
         self._extended = extended
         self._tombstones = tombstones
         self._metadata_field = metadata_field
-        self._decode: Callable[[bytes], Document] = {
-            "json": lambda raw: decode_document(raw, extended),
-            "string": _text_document,
-            "bytes": lambda raw: {"value": raw},
-        }[format]
+        self._decode: Decode
+        if registry is not None:
+            self._decode = decoder(format, registry)
+        else:
+            self._decode = {
+                "json": lambda raw, topic: decode_document(raw, extended),
+                "string": _text_document,
+                "bytes": lambda raw, topic: {"value": raw},
+            }[format]
 
     def decode(self, messages: list[Record]) -> tuple[list[Document], Sequence[int], list[Reject]]:
         """Documents, their offsets, and what could not be decoded."""
@@ -213,7 +227,7 @@ class Decoder:
                 elif self._json and (not raw or raw.isspace()):
                     raise ValueError("is empty")
                 else:
-                    document = self._decode(raw)
+                    document = self._decode(raw, message.topic())
             except ValueError as error:
                 rejects.append(Reject(raw or b"", offset, str(error)))
                 continue
@@ -230,7 +244,7 @@ class Decoder:
         return {"_key": text_or_bytes(message.key()), "_deleted": True}
 
 
-def _text_document(raw: bytes) -> Document:
+def _text_document(raw: bytes, topic: str) -> Document:
     try:
         return {"value": raw.decode()}
     except UnicodeDecodeError as error:

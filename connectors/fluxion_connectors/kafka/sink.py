@@ -6,6 +6,7 @@ import copy
 import logging
 import time
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException, Producer
@@ -13,11 +14,15 @@ from confluent_kafka.admin import AdminClient, ConfigResource  # type: ignore[at
 
 from fluxion_connectors.kafka.client import PATIENCE, Watch, client_settings, quiet
 from fluxion_connectors.kafka.failures import KafkaUnavailable, UnknownTopic, failure
-from fluxion_connectors.kafka.fields import is_constant
-from fluxion_connectors.kafka.outgoing import Encoder, Layout, put
+from fluxion_connectors.kafka.options import schema_registry
+from fluxion_connectors.kafka.outgoing import Encoder, Layout, Outgoing, put
 from fluxion_connectors.kafka.records import Record
+from fluxion_connectors.kafka.registry import Outgoing as OutgoingSchema
+from fluxion_connectors.kafka.registry import encoder
 from fluxion_connectors.kafka.transactions import CursorTopic, TransactionalWriter
-from fluxion_flow.connect.spi import Batch, Cursor, DeliveryError, Document, SinkWriter, StreamingSink
+from fluxion_flow.connect.expressions import Expression
+from fluxion_flow.connect.spi import Batch, Cursor, DeliveryError, SinkWriter, StreamingSink
+from fluxion_flow.errors import Where
 
 _log = logging.getLogger(__name__)
 
@@ -25,9 +30,13 @@ _log = logging.getLogger(__name__)
 class KafkaSink(StreamingSink):
     """Writes documents to ``topic``, each as one record.
 
-    ``topic``, ``key``, ``value``, ``timestamp`` and the values of ``headers`` are constants, field paths (``$a.b``) or
-    functions of a document. With ``transactional_id`` records and source cursors are written in transactions.
-    ``connection`` takes what :func:`~fluxion_connectors.kafka.client.client_settings` does. Times are in seconds.
+    ``topic``, ``key``, ``value``, ``headers`` and ``timestamp`` are aggregation expressions (constants and field paths
+    among them) or functions of a document. With ``transactional_id`` records and source cursors are written in
+    transactions.
+    ``connection`` takes what :func:`~fluxion_connectors.kafka.client.client_settings` does, and where the format needs
+    them the ``schema_registry_…`` options. Times are in seconds.
+
+    Raises :class:`ImportError` when the format needs the extra ``kafka-registry``.
     """
 
     def __init__(
@@ -36,7 +45,7 @@ class KafkaSink(StreamingSink):
         *,
         key: Any = None,
         value: Any = None,
-        headers: Mapping[str, Any] | None = None,
+        headers: Any = None,
         timestamp: Any = None,
         format: str = "json",
         extended_json: bool = False,
@@ -50,11 +59,23 @@ class KafkaSink(StreamingSink):
         transactional_id: str | None = None,
         transaction_timeout: float = 60.0,
         cursor_topic: str | None = None,
+        schema: str | None = None,
+        register_schema: bool = True,
+        schema_message: str | None = None,
         connect_timeout: float = 60.0,
         **connection: Any,
     ) -> None:
-        self._topic = topic if is_constant(topic) else None
-        self._encoder = Encoder(Layout(topic, key, value, headers, timestamp, format, extended_json, tombstone_field))
+        schemas, connection = schema_registry(format, connection)
+        codec = None
+        if schemas is not None:
+            codec = encoder(format, schemas, OutgoingSchema(schema, register_schema, schema_message))
+        given = {"key": key, "value": value, "headers": headers, "timestamp": timestamp}
+        made = {name: None if it is None else Expression(it, Where.at(name)) for name, it in given.items()}
+        target = Expression(topic, Where.at("topic"))
+        self._topic: str | None = target.value
+        self._encoder = Encoder(
+            Layout(target, **made, format=format, extended=extended_json, tombstone_field=tombstone_field, codec=codec)
+        )
         self._connect_timeout = connect_timeout
         self._delivery_timeout = delivery_timeout
         base = client_settings(**connection)
@@ -170,7 +191,8 @@ class KafkaWriter(SinkWriter):
         self._settings = {**settings, "delivery.report.only.error": True, "on_delivery": self._reported}
         self._producer = Producer(quiet(self._settings, self._watch))
         self._deadline = delivery_timeout + 10
-        self._pending: list[list[Document]] = []
+        self._pending: list[list[Outgoing]] = []
+        """The records of what was accepted since the last flush, one a document."""
         self._failed: list[tuple[KafkaError, Record]] = []
         self._closed = False
 
@@ -183,8 +205,7 @@ class KafkaWriter(SinkWriter):
         :class:`~fluxion_connectors.kafka.failures.AuthenticationFailed`.
         """
         self._watch.raise_if_refused("writing")
-        documents = batch.documents
-        records, indexes, errors = self._encoder.encode(documents)
+        records, indexes, errors = self._encoder.encode(batch)
         producer = self._producer
         produce = producer.produce
         for number, record in enumerate(records):
@@ -199,7 +220,9 @@ class KafkaWriter(SinkWriter):
             except KafkaException as error:
                 errors[indexes[number]] = failure(error, f"writing to {topic}")
         producer.poll(0)
-        self._pending.append([d for i, d in enumerate(documents) if i not in errors] if errors else documents)
+        if errors:
+            records = [record for record, index in zip(records, indexes, strict=True) if index not in errors]
+        self._pending.append(records)
         if errors:
             raise DeliveryError(dict(sorted(errors.items())))
 
@@ -232,17 +255,12 @@ class KafkaWriter(SinkWriter):
         if any(error.fatal() or error.code() == KafkaError._FATAL for error, _ in failed):
             self._producer = Producer(quiet(self._settings, self._watch))
 
-    def _blame(
-        self, pending: list[list[Document]], failed: Sequence[tuple[KafkaError, Record]]
-    ) -> dict[int, Exception]:
+    @staticmethod
+    def _blame(pending: list[list[Outgoing]], failed: Sequence[tuple[KafkaError, Record]]) -> dict[int, Exception]:
         """Which documents the failed records were made of, by what is in them; equal ones stand for each other."""
         places: dict[Any, list[int]] = {}
-        start = 0
-        for documents in pending:
-            records, indexes, _ = self._encoder.encode(documents)
-            for (topic, value, key, _, _), index in zip(records, indexes, strict=True):
-                places.setdefault((topic, value, key), []).append(start + index)
-            start += len(documents)
+        for number, (topic, value, key, _, _) in enumerate(chain.from_iterable(pending)):
+            places.setdefault((topic, value, key), []).append(number)
         errors: dict[int, Exception] = {}
         for error, message in failed:
             topic = message.topic()

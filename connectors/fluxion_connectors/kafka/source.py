@@ -21,6 +21,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from fluxion_connectors.kafka.client import client_settings, cluster_metadata
 from fluxion_connectors.kafka.consumer import PartitionConsumer, Queue
 from fluxion_connectors.kafka.failures import PositionLost, UnknownTopic, failure
+from fluxion_connectors.kafka.options import schema_registry
 from fluxion_connectors.kafka.positions import find_start, parse_start
 from fluxion_connectors.kafka.records import Decoder, Described, ticks
 from fluxion_flow.connect.spi import Batch, Cursor, SourceReader, StreamingSource
@@ -39,7 +40,10 @@ class KafkaSource(StreamingSource):
     committed for ``group_id`` where it is given. ``auto_offset_reset`` (``earliest``, ``latest``) says where
     to begin without a position, and, where it is given, where to go on when the position is gone. ``connect_timeout``
     is how long, in seconds, to try while no broker answers; ``watch_interval`` how often, in seconds, to look for new
-    partitions (0: never). ``connection`` takes what :func:`~fluxion_connectors.kafka.client.client_settings` does.
+    partitions (0: never). ``connection`` takes what :func:`~fluxion_connectors.kafka.client.client_settings` does, and
+    where the format needs them the ``schema_registry_…`` options.
+
+    Raises :class:`ImportError` when the format needs the extra ``kafka-registry``.
     """
 
     poll_interval = 0.02
@@ -70,7 +74,8 @@ class KafkaSource(StreamingSource):
         self._group_id = group_id
         self._reset = auto_offset_reset
         self._start = parse_start(start)
-        self._decoder = Decoder(format, extended_json, tombstones, metadata_field)
+        schemas, connection = schema_registry(format, connection)
+        self._decoder = Decoder(format, extended_json, tombstones, metadata_field, schemas)
         self._connect_timeout = connect_timeout
         self._watch_interval = watch_interval
         self._settings = client_settings(**connection)

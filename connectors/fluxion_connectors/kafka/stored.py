@@ -11,9 +11,9 @@ from confluent_kafka.admin import AdminClient
 
 from fluxion_connectors.kafka.client import Watch, client_settings, quiet
 from fluxion_connectors.kafka.failures import KafkaFailure, failure
-from fluxion_connectors.kafka.fields import is_constant
 from fluxion_connectors.kafka.options import CONNECTION_OPTIONS
 from fluxion_connectors.kafka.source import KafkaSource
+from fluxion_flow.connect.expressions import Expression
 from fluxion_flow.connect.stored import StoredDocument, StoredDocuments
 
 REQUEST_TIMEOUT = 30.0
@@ -29,10 +29,11 @@ class KafkaStored(StoredDocuments):
     """
 
     def __init__(self, options: Mapping[str, Any]) -> None:
-        self._topic = options["topic"]
+        topic = Expression(options["topic"])
         self._connection = {name: options[name] for name in _CONNECTION if name in options}
-        if not is_constant(self._topic):
+        if not isinstance(topic.value, str):
             raise KafkaFailure("the topic depends on the document; name one topic to read from")
+        self._topic = topic.value
 
     def read(self) -> Iterator[StoredDocument]:
         """Raises what :class:`KafkaSource` raises."""

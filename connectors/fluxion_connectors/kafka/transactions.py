@@ -25,9 +25,9 @@ from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-def
 
 from fluxion_connectors.kafka.client import Watch, cluster_metadata, quiet
 from fluxion_connectors.kafka.failures import Fenced, KafkaUnavailable, failure
-from fluxion_connectors.kafka.outgoing import Encoder, put
+from fluxion_connectors.kafka.outgoing import Encoder, Outgoing, put
 from fluxion_connectors.kafka.records import Record
-from fluxion_flow.connect.spi import Batch, Cursor, DeliveryError, Document, SinkWriter
+from fluxion_flow.connect.spi import Batch, Cursor, DeliveryError, SinkWriter
 
 _log = logging.getLogger(__name__)
 
@@ -201,7 +201,7 @@ class Lane:
         self._fenced: Exception | None = None
         self._cursor: Cursor = _UNKNOWN
         self._cursors: set[str] = set()
-        self._pending: list[list[Document]] = []
+        self._pending: list[list[Outgoing]] = []
         merged = {**settings, **topic.producer_settings(partition), "delivery.report.only.error": True}
         self._producer = Producer(quiet({**merged, "on_delivery": self._reported}, self._watch))
         init_transactions(self._producer, timeout)
@@ -243,25 +243,28 @@ class Lane:
                 return {}
             self._cursor = batch.cursor
             self._cursors.add(text)
-        errors = {} if self._spoilt else self._put(batch.documents)
-        if self._spoilt:
-            _, _, errors = self._encoder.encode(batch.documents)
-        documents = batch.documents
-        self._pending.append([d for i, d in enumerate(documents) if i not in errors] if errors else documents)
+        records, indexes, errors = self._encoder.encode(batch)
+        if not self._spoilt:
+            refused = self._put(records)
+            if refused:
+                errors.update((indexes[number], error) for number, error in refused.items())
+                records = [record for number, record in enumerate(records) if number not in refused]
+        self._pending.append(records)
         return errors
 
-    def _put(self, documents: list[Document]) -> dict[int, Exception]:
+    def _put(self, records: list[Outgoing]) -> dict[int, Exception]:
+        """Hand records to the client; why some were refused, by their number."""
         if not self._begun:
             self._producer.begin_transaction()
             self._begun = True
-        records, indexes, errors = self._encoder.encode(documents)
+        errors: dict[int, Exception] = {}
         for number, record in enumerate(records):
             topic = record[0]
             try:
                 put(self._producer, record)
             except KafkaException as error:
                 if error.args[0].code() == KafkaError.MSG_SIZE_TOO_LARGE:
-                    errors[indexes[number]] = failure(error, f"writing to {topic}")
+                    errors[number] = failure(error, f"writing to {topic}")
                 else:  # the transaction has failed, or the producer is fenced: the flush finds out
                     self._spoilt = True
                     self._failed.append((error.args[0], topic))
@@ -331,8 +334,8 @@ class Lane:
             self._producer.abort_transaction(min(10.0, self._timeout))
         self._begun = self._spoilt = False
         self._failed = []
-        for documents in self._pending:
-            errors = self._put(documents)
+        for records in self._pending:
+            errors = self._put(records)
             if self._spoilt:
                 raise KafkaException(self._failed[0][0])
             if errors:

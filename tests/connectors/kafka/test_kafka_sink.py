@@ -11,7 +11,7 @@ from confluent_kafka import Producer
 from fluxion_connectors.kafka import AuthenticationFailed, Fenced, KafkaSink, UnknownTopic
 from servers.kafka import QUIET, USER, Kafka, RealKafka, new_topic, records
 
-from fluxion_flow.connect.registry import check_sink
+from fluxion_flow.connect.registry import check_sink, open_sink
 from fluxion_flow.connect.spi import Batch, DeliveryError, Document
 from fluxion_flow.errors import Problems, Where
 
@@ -64,6 +64,56 @@ def test_a_key_is_text_or_bytes_or_json(cluster: Kafka, key: Any, expected: byte
     topic = new_topic(cluster)
     _write(cluster, topic, [{"k": key}], key="$k")
     assert [message.key() for message in records(cluster, topic)] == [expected]
+
+
+def test_topic_key_headers_and_time_may_be_any_expression(cluster: Kafka) -> None:
+    paid, other = new_topic(cluster, prefix="paid"), new_topic(cluster, prefix="other")
+    sink = open_sink(
+        {
+            "type": "kafka",
+            "bootstrap_servers": cluster.bootstrap,
+            "topic": {"$cond": [{"$eq": ["$status", "PAID"]}, paid, other]},
+            "key": {"$concat": ["$region", "-", {"$toString": {"$divide": [12, "$n"]}}]},
+            "headers": {
+                "source": {"$meta": "stream.source.topic"},
+                "at": {"$dateToString": {"date": "$$NOW", "format": "%Y"}},
+            },
+            "timestamp": {"$multiply": ["$n", 1000]},
+        }
+    )
+    documents = [{"n": n, "status": "PAID" if n % 2 else "NEW", "region": "eu"} for n in range(4)]
+    writer = sink.open("0", None)
+    with pytest.raises(DeliveryError) as caught:
+        writer.write(Batch(documents, "p", timestamp=1_700_000_000_000, meta={"source": {"topic": "orders"}}))
+    writer.flush()
+    writer.close()
+    assert {index: str(error) for index, error in caught.value.errors.items()} == {
+        0: "sink.key.$concat[2].$toString.$divide: $divide by zero"
+    }
+    found = {message.key(): message for name in (paid, other) for message in records(cluster, name)}
+    assert {key: (message.topic(), message.timestamp()[1]) for key, message in found.items()} == {
+        b"eu-12": (paid, 1000),
+        b"eu-6": (other, 2000),
+        b"eu-4": (paid, 3000),
+    }
+    assert all(message.headers() == [("source", b"orders"), ("at", b"2023")] for message in found.values())
+
+
+def test_the_headers_of_the_source_may_be_passed_on(cluster: Kafka) -> None:
+    topic = new_topic(cluster)
+    headers = [{"k": "trace", "v": "7"}, {"k": "trace", "v": b"\xff"}, {"k": "none", "v": None}]
+    sink = {"type": "kafka", "bootstrap_servers": cluster.bootstrap, "topic": topic}
+    writer = open_sink({**sink, "headers": {"$meta": "stream.source.headers"}}).open("0", None)
+    meta = {"source": {"topic": "orders"}, "records": {5: {"headers": headers}, 6: {"headers": "odd"}}}
+    with pytest.raises(DeliveryError) as caught:
+        writer.write(Batch([{"n": 1}, {"n": 2}, {"n": 3}], "p", 5, [5, 6, 7], meta=meta))
+    writer.flush()
+    writer.close()
+    assert {index: str(error) for index, error in caught.value.errors.items()} == {
+        1: "the headers must be an object, or a list of {k: name, v: value}, got 'odd'"
+    }
+    found = {message.value(): message.headers() for message in records(cluster, topic)}
+    assert found == {b'{"n":1}': [("trace", b"7"), ("trace", b"\xff"), ("none", None)], b'{"n":3}': None}
 
 
 def test_values_may_be_text_or_bytes(cluster: Kafka) -> None:
@@ -182,22 +232,22 @@ def test_every_problem_of_a_definition_is_told() -> None:
     spec = {
         "type": "kafka",
         "bootstrap_servers": "k:9092",
-        "topic": {"$concat": ["a", "$b"]},
+        "topic": {"$concatt": ["a", "$b"]},
         "key": "$a..b",
-        "headers": {"h": ["$a"]},
+        "headers": {"h": {"$size": ["$a", 1]}},
         "acks": 1,
         "cursorTopic": "c",
         "options": {"linger.mss": 1, "acks": 1},
     }
     check_sink(spec, Where.at("sink"), problems)
     assert list(map(str, problems)) == [
-        "sink.topic: must be a constant or a field path such as '$customer.id'",
-        "sink.key: is no field path: '$a..b'",
-        "sink.headers.h: must be a constant or a field path such as '$customer.id'",
         "sink.acks: idempotence needs acks: all; set idempotence: false, or leave acks out",
         "sink.cursor_topic: is for transactions; set transactional_id too",
         "sink.options.linger.mss: unknown librdkafka option; did you mean 'linger.ms'?",
         "sink.options.acks: has an option of the connector; use acks",
+        "sink.topic.$concatt: unknown operator '$concatt'; did you mean '$concat'?",
+        "sink.key: field path '$a..b' has an empty name in it; remove the extra dot",
+        "sink.headers.h.$size: takes 1 argument, got 2",
     ]
 
 
