@@ -1,0 +1,1 @@
+"""Other ways to do the jobs of ``flow_jobs``, each as its documentation teaches: ``run(job, source, target)``."""
