@@ -6,8 +6,10 @@ import collections
 import json
 import random
 import signal
+import socket
 import subprocess
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -79,36 +81,34 @@ class Job:
 
     def start(self, workers: int, pause: float) -> subprocess.Popen[str]:
         """Start a process and wait until its dataflow is about to run."""
-        command = [sys.executable, str(RUN_FLOW), str(self.folder / "definition.json"), str(self.folder / "store")]
-        process = subprocess.Popen(
-            [*command, str(workers), str(pause)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-        )
-        assert process.stdout is not None
-        assert process.stdout.readline() == "started\n", process.communicate()[1]
+        (process,) = start_flow(self.folder, workers, pause)
         return process
 
-    def kill_at_random(self, workers: int, kills: int, rng: random.Random) -> int:
-        """Kill ``kills`` runs with SIGKILL, each before it can have come to its end; then let one finish."""
+    def kill_at_random(self, workers: int, kills: int, rng: random.Random, processes: int = 1) -> int:
+        """Kill ``kills`` runs with SIGKILL, each before it can have come to its end; then let one finish.
+
+        Of several processes one is killed, and the others a moment later, as a supervisor would.
+        """
         killed = 0
         while killed < kills:
-            process = self.start(workers, pause=0.05 * workers)
+            started = start_flow(self.folder, workers, 0.05 * workers * processes, processes)
             try:
-                process.wait(rng.uniform(0.0, 0.55))
+                started[0].wait(rng.uniform(0.0, 0.55))
             except subprocess.TimeoutExpired:
-                process.send_signal(signal.SIGKILL)
+                kill_all(started, rng)
                 killed += 1
-            _, errors = process.communicate()
-            if process.returncode == 0:
-                break
-            assert process.returncode == -signal.SIGKILL, errors
-        self.finish(workers)
+                continue
+            ended = [process.communicate()[1] for process in started]
+            assert [process.returncode for process in started] == [0] * processes, ended
+            break
+        self.finish(workers, processes)
         return killed
 
-    def finish(self, workers: int) -> None:
+    def finish(self, workers: int, processes: int = 1) -> None:
         """Let a run come to its end, undisturbed."""
-        process = self.start(workers, pause=0.0)
-        _, errors = process.communicate()
-        assert process.returncode == 0, errors
+        for process in start_flow(self.folder, workers, 0.0, processes):
+            _, errors = process.communicate()
+            assert process.returncode == 0, errors
 
     def delivered(self) -> list[dict[str, Any]]:
         return [json.loads(line) for path in sorted(self.folder.glob("out*.jsonl")) for line in path.open()]
@@ -121,6 +121,47 @@ class Job:
         """Every bad record is dead-lettered, each once."""
         letters = [json.loads(line) for line in (self.folder / "dead.jsonl").open()]
         assert len({letter["id"] for letter in letters}) == len(letters) == self.bad
+
+
+def start_flow(folder: Path, workers: int, pause: float, processes: int = 1) -> list[subprocess.Popen[str]]:
+    """Start the processes of one run of ``folder``'s definition, and wait until their dataflows are about to run."""
+    command = [sys.executable, str(RUN_FLOW), str(folder / "definition.json"), str(folder / "store")]
+    command += [str(workers), str(pause)]
+    addresses = ";".join(f"127.0.0.1:{port}" for port in free_ports(processes))
+    started = [
+        subprocess.Popen(
+            [*command, addresses, str(number)] if processes > 1 else command,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for number in range(processes)
+    ]
+    for process in started:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "started\n", process.communicate()[1]
+    return started
+
+
+def kill_all(processes: list[subprocess.Popen[str]], rng: random.Random) -> None:
+    """Kill -9, in any order, with a moment between."""
+    for process in rng.sample(processes, len(processes)):
+        process.send_signal(signal.SIGKILL)
+        if len(processes) > 1:
+            time.sleep(rng.uniform(0.0, 0.1))
+    for process in processes:
+        process.communicate()
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports that nobody listens on."""
+    sockets = [socket.socket() for _ in range(count)]
+    for one in sockets:
+        one.bind(("127.0.0.1", 0))
+    ports = [one.getsockname()[1] for one in sockets]
+    for one in sockets:
+        one.close()
+    return ports
 
 
 def counted(documents: list[dict[str, Any]]) -> collections.Counter[str]:

@@ -78,6 +78,8 @@ _WEBHOOK = (
         "sha256",
         choices=("sha1", "sha256", "sha384", "sha512"),
     ),
+    Option("id_header", "string", "Header of a request's id; a request with a known id is not taken again.", None),
+    Option("id_memory", "duration", "How long ids of requests are remembered.", 86_400.0, minimum=1),
 )
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 

@@ -6,7 +6,7 @@ durable downstream. So a sender that got its 2xx can forget the event, whatever 
 =======  ====================================================================================================
 answer   when
 =======  ====================================================================================================
-202      every event of the request is durable
+202      every event of the request is durable, from now on or since it was sent before (``id_header``)
 400      the body is no JSON object, array of objects, or lines of objects (``application/x-ndjson``)
 401      the bearer token or the signature is missing or wrong
 404 405  another path, another method than POST
@@ -44,6 +44,8 @@ CONNECTIONS = 64
 """Connections served at a time; further ones are answered 503."""
 PATIENCE = 30.0
 """Seconds to wait for a sender that says nothing."""
+LONGEST_ID = 200
+"""Characters of a request's id."""
 COME_BACK = 5
 """Seconds that a 503 asks to wait."""
 
@@ -67,7 +69,9 @@ class HttpWebhookSource(StreamingSource):
     """One partition: the events sent to ``path`` at the address ``listen``, kept in the file ``spool`` meanwhile.
 
     ``max_events`` is the spool's capacity, ``max_body`` in bytes. ``token`` asks for a bearer token; ``hmac_secret``
-    for a signature in the header ``hmac_header``; both may be given. Raises :class:`ValueError` for a bad address.
+    for a signature in the header ``hmac_header``; both may be given. With ``id_header`` a request whose id in that
+    header was taken in the last ``id_memory`` seconds is answered like the first one and not taken again.
+    Raises :class:`ValueError` for a bad address.
     """
 
     bounded = False
@@ -84,6 +88,8 @@ class HttpWebhookSource(StreamingSource):
         hmac_secret: str | None = None,
         hmac_header: str = "X-Hub-Signature-256",
         hmac_algorithm: str = "sha256",
+        id_header: str | None = None,
+        id_memory: float = 86_400.0,
         extended_json: bool = False,
     ) -> None:
         self.address = parse_address(listen)
@@ -95,6 +101,8 @@ class HttpWebhookSource(StreamingSource):
         self.hmac_secret = hmac_secret
         self.hmac_header = hmac_header
         self.hmac_algorithm = hmac_algorithm
+        self.id_header = id_header
+        self.id_memory = id_memory
         self.extended_json = extended_json
         for value in (token, hmac_secret):
             register_secret(value or "")
@@ -107,7 +115,7 @@ class HttpWebhookSource(StreamingSource):
 
     def open(self, partition: str, cursor: Cursor | None) -> HttpWebhookReader:
         """Begin to listen. Raises :class:`OSError` when the address is taken, :class:`SpoolChanged`."""
-        spool = Spool(self.spool, self.max_events)
+        spool = Spool(self.spool, self.max_events, self.id_memory)
         try:
             if cursor is not None and (cursor["spool"] != spool.name or cursor["number"] > spool.last):
                 raise SpoolChanged(
@@ -233,7 +241,7 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         try:
             events = self._events(self._body())
-            self.server.spool.append(events)
+            self.server.spool.append(events, self._id())
         except _Refused as refused:
             self._answer(refused.status, {"error": refused.reason})
         except SpoolFull:
@@ -268,6 +276,16 @@ class _Handler(BaseHTTPRequestHandler):
         self.close_connection = not keep
         self._check_signature(body)
         return body
+
+    def _id(self) -> str | None:
+        """The id of the request, where requests have one."""
+        name = self.server.source.id_header
+        if name is None:
+            return None
+        given = self.headers.get(name, "")
+        if not 0 < len(given) <= LONGEST_ID:
+            raise _Refused(HTTPStatus.BAD_REQUEST, f"the header {name} must hold the request's id")
+        return given
 
     def _check_token(self) -> None:
         token = self.server.source.token

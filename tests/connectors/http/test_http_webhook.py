@@ -12,6 +12,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -97,6 +98,39 @@ def test_events_stay_until_they_are_durable_downstream(endpoint: Any) -> None:
     hook.send({"n": 4})
     assert [document["n"] for document in hook.read()] == [4]
     assert hook.reader.cursor["number"] == 5
+
+
+def test_a_request_with_a_known_id_is_answered_again_and_not_taken_again(endpoint: Any) -> None:
+    hook = endpoint(id_header="Webhook-Id", max_events=3)
+    for _ in range(2):
+        answer = hook.send([{"n": 1}, {"n": 2}], Webhook_Id="a")
+        assert (answer.status_code, answer.json()) == (202, {"accepted": 2})
+    hook.send({"n": 3}, Webhook_Id="b")
+    assert hook.send({"n": 4}, Webhook_Id="c").status_code == 503
+    assert hook.send({"n": 3}, Webhook_Id="b").status_code == 202  # known, though the spool is full
+    assert [document["n"] for document in hook.read()] == [1, 2, 3]
+    cursor = hook.reader.cursor
+    hook.reader.committed(cursor)
+    hook.reader.close()
+    hook.open(cursor)
+    assert hook.send([{"n": 1}, {"n": 2}], Webhook_Id="a").status_code == 202
+    assert hook.send({"n": 4}, Webhook_Id="c").status_code == 202  # it was not taken before
+    assert [document["n"] for document in hook.read()] == [4]
+    for refused in ({}, {"Webhook_Id": "x" * 201}):
+        answer = hook.send({"n": 5}, **refused)
+        assert (answer.status_code, answer.json()) == (
+            400,
+            {"error": "the header Webhook-Id must hold the request's id"},
+        )
+
+
+def test_ids_are_forgotten_after_a_time(endpoint: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    hook = endpoint(id_header="Webhook-Id", id_memory=60)
+    hook.send({"n": 1}, Webhook_Id="a")
+    now = time.time()
+    monkeypatch.setattr("fluxion_connectors.http.spool.time.time", lambda: now + 61)
+    hook.send({"n": 2}, Webhook_Id="a")
+    assert [document["n"] for document in hook.read()] == [1, 2]
 
 
 def test_a_full_spool_turns_senders_away(endpoint: Any) -> None:
