@@ -19,6 +19,7 @@ Nothing here needs pytest: each ``test_`` method is a plain method that raises :
 from __future__ import annotations
 
 import copy
+import gc
 import json
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -329,6 +330,7 @@ class SinkContract:
         cursor = _plain_data(writer.cursor, "a writer")
         writer.write(self._batch(5, 9))
         del writer, sink  # the crash: no flush, no close
+        gc.collect()
 
         sink = self.make_sink()
         writer = sink.open("0", cursor)
@@ -346,6 +348,7 @@ class SinkContract:
         writer = sink.open("0", None)
         writer.write(self._batch(0, 5))
         del writer
+        gc.collect()
         if not sink.replays:
             return
         writer = sink.open("0", None)
@@ -399,6 +402,7 @@ class TransactionalSinkContract(SinkContract):
         writer.flush()
         writer.write(self._with_cursor(8, 11))
         del writer  # the crash: no flush, no close
+        gc.collect()
 
         for cursor in (old, None):  # whatever checkpoint the next run has, or none
             held = self._owned().committed_cursors()["p"] + 1

@@ -36,3 +36,10 @@ def test_every_connector_has_a_page_that_names_every_option_and_is_linked(type_:
         missing = [option.name for option in connector.options(kind) if f"`{option.name}`" not in text]
         assert missing == [], f"options of the {kind} that {page_of(type_).name} does not name"
     assert f"(docs/connectors/{page_of(type_).name})" in (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_the_worked_example_has_less_than_sixty_lines_of_code() -> None:
+    text = (ROOT / "docs" / "connectors" / "custom.md").read_text(encoding="utf-8")
+    module = text.partition("```python\n")[2].partition("```")[0]
+    assert "connector = Connector(" in module
+    assert sum(bool(line.strip()) for line in module.splitlines()) < 60
