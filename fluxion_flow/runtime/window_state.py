@@ -183,6 +183,10 @@ class WindowLogic(StatefulBatchLogic[Any, Any, Any]):
 
     def _send(self, window: OpenWindow, result: str, out: list[Any]) -> None:
         meta = self._windows.meta(window)
+        if not self._stage.rest and not self._stage.stream_meta:
+            window.sent, window.fresh = result, 0
+            self._sent(self._windows.held(window), window, meta, out)
+            return
         guard = self._guarded()
         env = Environment(
             partition=window.label,
@@ -198,16 +202,19 @@ class WindowLogic(StatefulBatchLogic[Any, Any, Any]):
         except GaveUp as gave_up:
             if isinstance(gave_up.error, DocumentError):
                 gave_up.error.index = 0
-            held = window.kept() if window.groups is None else window.groups.documents()
+            held = self._windows.held(window)
             batch = Batch(held, window.label, 0, timestamp=window.timestamp, meta={DERIVED: True, "window": meta})
             letters = guard.failed(gave_up, batch, [(d, i, i) for i, d in enumerate(held)], code="stage")
             if letters is not None:
                 out.append(letters)
             return
-        size = self._run.batch_size
+        self._sent(documents, window, meta, out)
+
+    def _sent(self, documents: list[Document], window: OpenWindow, meta: dict[str, Any], out: list[Any]) -> None:
+        size, label = self._run.batch_size, window.label
         for start in range(0, len(documents), size):
             chunk = documents[start : start + size]
-            out.append(Batch(chunk, window.label, start, (), window.timestamp, [], {DERIVED: True, "window": meta}))
+            out.append(Batch(chunk, label, start, (), window.timestamp, [], {DERIVED: True, "window": meta}))
 
     def _guarded(self) -> Guard:
         if self._guard is None:

@@ -16,12 +16,13 @@ from ..connect.secrets import redact
 from ..connect.spi import Batch, Document
 from ..core.environment import Environment
 from ..core.event_time import Clock, SessionSpans
+from ..core.event_time.spans import Span
 from ..core.keys import stable_hash
 from ..core.offline import missed_meta
 from ..core.ordering import canonical
 from ..core.program import DocumentError
 from ..core.stages.windowed import Divided, Piece, WindowKey, WindowStage, window_meta
-from ..core.tracing import numbers_among
+from ..core.tracing import Origins, numbers_among
 from ..core.values import EvaluationError
 from ..policy.dead_letter import envelope
 from ..policy.engine import GaveUp
@@ -67,15 +68,23 @@ class DivideStep:
     def __call__(self, items: list[Any]) -> list[Any]:
         worker: _DivideWorker = self._worker()
         out: list[Any] = []
+        together: list[Batch] = []
         for item in items:
             if item.__class__ is tuple:
                 item = item[1]
             if item.__class__ is Batch:
-                worker.batch(item, out)
-            elif item.__class__ is Progress or item.__class__ is Completed:
+                if together and not worker.may_join(together[-1], item):
+                    worker.batches(together, out)
+                    together = []
+                together.append(item)
+                continue
+            worker.batches(together, out)
+            together = []
+            if item.__class__ is Progress or item.__class__ is Completed:
                 worker.broadcast(item, out)
             else:
                 out.append(item)
+        worker.batches(together, out)
         return out
 
 
@@ -89,32 +98,54 @@ class _DivideWorker:
         self._parts = [str(number) for number in range(place.partitions)]
         self._passed: dict[str, int] = {}
         """By source partition, the last boundary of windows that its watermark was told to have passed."""
-        self._warned = False
         self._partitioned = place.stage.partition_by is not None
+        text = repr(place.stage.spec)
+        self._joins = not any(name in text for name in ("$$NOW", "stream.source", "'stream'", "$function"))
 
     def broadcast(self, item: Any, out: list[Any]) -> None:
         """Tell every logical partition."""
         out += [to_part(part, item) for part in self._parts]
 
-    def batch(self, batch: Batch, out: list[Any]) -> None:
+    def may_join(self, batch: Batch, other: Batch) -> bool:
+        """Whether two batches may go through the stage as one: nothing in it asks which of them a document is from."""
+        return self._joins and batch.partition == other.partition and not (batch.clock.woken or other.clock.woken)
+
+    def batches(self, batches: list[Batch], out: list[Any]) -> None:
+        """Divide batches of one source partition; what comes of them is added to ``out``."""
+        if not batches:
+            return
         started = time.perf_counter()
-        self._context.partition, self._context.position = batch.partition, batch.position
-        clock: Clock = batch.clock
-        size = len(batch.documents)
+        full = [batch for batch in batches if batch.documents]
+        size = sum(len(batch.documents) for batch in full)
         if size:
-            divided: Divided | None
+            first = full[0]
+            self._context.partition, self._context.position = first.partition, first.position
             try:
-                divided, pieces = self._divided(batch, clock)
+                if len(full) > 1:
+                    self._taken(*self._divided(*_joined(full)), full, out)
+                    full = []
             except DocumentError:
-                divided, pieces = self._carefully(batch, clock, out)
+                pass  # each batch by itself then
+            for batch in full:
+                try:
+                    divided, pieces = self._divided(batch, batch.clock)
+                except DocumentError:
+                    divided, pieces = self._carefully(batch, batch.clock, out)
+                self._taken(divided, pieces, [batch], out)
             self._guard.runner.settled(size, 0)
-            if divided is not None:
-                self._late(batch, divided, out)
-            self._send(pieces, out)
             tell_stage(self._guard, size, 0, None)
             seconds = time.perf_counter() - started
             self._run.listeners.tell("on_batch", self._context, seconds=seconds, size_in=size, size_out=0)
-        self._progress(batch.partition, clock, out)
+        self._progress(batches[-1].partition, batches[-1].clock, out)
+
+    def _taken(self, divided: Divided, pieces: list[Piece], batches: list[Batch], out: list[Any]) -> None:
+        """Send on what comes of batches that were divided together."""
+        start = 0
+        for batch in batches if divided.missed else ():
+            end = start + len(batch.documents)
+            self._late(batch, {i - start: spans for i, spans in divided.missed.items() if start <= i < end}, out)
+            start = end
+        self._send(pieces, out)
 
     # -- what a batch gives to windows
 
@@ -160,12 +191,15 @@ class _DivideWorker:
         pieces.append(made)
 
     def _environment(self, batch: Batch, members: Sequence[int] | None) -> Environment:
-        positions = batch.positions if members is None else [position_in(batch, index) for index in members]
+        positions = batch.positions
+        if members is not None:
+            chosen: Sequence[int] = members
+            positions = Origins(len(chosen), lambda: [position_in(batch, index) for index in chosen])
         return environment(batch, positions=positions, seed=self._run.seed, context=self._context)
 
     # -- failures
 
-    def _carefully(self, batch: Batch, clock: Clock, out: list[Any]) -> tuple[Divided | None, list[Piece]]:
+    def _carefully(self, batch: Batch, clock: Clock, out: list[Any]) -> tuple[Divided, list[Piece]]:
         """The batch as its policy says: again, or given up, as a whole or document by document."""
         guard = self._guard
         if not guard.by_document:
@@ -173,7 +207,7 @@ class _DivideWorker:
                 found: tuple[Divided, list[Piece]] = guard.attempt(lambda attempt: self._divided(batch, clock))
             except GaveUp as gave_up:
                 self._give_up(gave_up, batch, range(len(batch.documents)), out)
-                return None, []
+                return Divided({}, {}, {}, []), []
             return found
         good: list[int] = []
         for index in range(len(batch.documents)):
@@ -214,11 +248,11 @@ class _DivideWorker:
 
     # -- late documents
 
-    def _late(self, batch: Batch, divided: Divided, out: list[Any]) -> None:
-        if not divided.missed:
+    def _late(self, batch: Batch, missed: dict[int, list[Span]], out: list[Any]) -> None:
+        if not missed:
             return
-        indexes = sorted(divided.missed)
-        metas = [missed_meta(divided.missed[index]) for index in indexes]
+        indexes = sorted(missed)
+        metas = [missed_meta(missed[index]) for index in indexes]
         late(self._run, self._guard, self._place, batch, self._entries(batch, indexes), metas, out)
 
     # -- on their way
@@ -237,7 +271,9 @@ class _DivideWorker:
                 out.append(to_part(self._parts[stable_hash(key) % place.partitions], piece))
                 continue
             for number, groups in place.stage.keyed.split(piece.groups, place.partitions).items():
-                out.append(to_part(self._parts[number], replace(piece, groups=groups)))
+                p = piece
+                part = Piece(p.start, p.end, p.value, p.origin, p.position, p.timestamp, p.count, groups, p.documents)
+                out.append(to_part(self._parts[number], part))
 
     def _progress(self, partition: str, clock: Clock, out: list[Any]) -> None:
         """Tell how far the partition has come, when windows may close by it."""
@@ -249,6 +285,21 @@ class _DivideWorker:
         if self._passed.get(partition) != passed or clock.woken:
             self._passed[partition] = passed
             self.broadcast(Progress(partition, clock.total, clock.newest), out)
+
+
+def _joined(batches: list[Batch]) -> tuple[Batch, Clock]:
+    """Batches of one source partition as one, with its clock."""
+    documents = [document for batch in batches for document in batch.documents]
+    times = [moment for batch in batches for moment in batch.clock.times]
+    seen = [newest for batch in batches for newest in batch.clock.seen]
+    last = batches[-1]
+
+    def places() -> list[int]:
+        return [position_in(batch, index) for batch in batches for index in range(len(batch.documents))]
+
+    timestamp = max(batch.timestamp for batch in batches)
+    made = replace(batches[0], documents=documents, positions=Origins(len(documents), places), timestamp=timestamp)
+    return made, Clock(times, seen, last.clock.newest, last.clock.total)
 
 
 def late(

@@ -14,6 +14,9 @@ Span = tuple[int, int]
 
 Indexes = list[int]
 
+FEW = 4
+"""Spans in a batch up to which it is faster to look through it once for each."""
+
 
 @dataclass(frozen=True)
 class HoppingSpans:
@@ -51,27 +54,39 @@ class HoppingSpans:
         punctual = start + size > max(seen) - lateness if size == hop else False
         if punctual and last < start + size:
             return {(start, start + size): list(range(len(times)))}, {}
+        if size == hop:
+            return self._tumble(times, seen, lateness, punctual)
         groups: dict[int, Indexes] = {}
         missed: dict[int, list[Span]] = {}
-        if size == hop:
-            for i, time in enumerate(times):
-                start = time - (time - offset) % hop
-                if not punctual and start + size <= seen[i] - lateness:
-                    missed[i] = [(start, start + size)]
-                elif start in groups:
-                    groups[start].append(i)
+        for i, time in enumerate(times):
+            start, closed = time - (time - offset) % hop, seen[i] - lateness - size
+            while start > time - size:
+                if start <= closed:
+                    missed.setdefault(i, []).insert(0, (start, start + size))
                 else:
-                    groups[start] = [i]
-        else:
-            for i, time in enumerate(times):
-                start, closed = time - (time - offset) % hop, seen[i] - lateness - size
-                while start > time - size:
-                    if start <= closed:
-                        missed.setdefault(i, []).insert(0, (start, start + size))
-                    else:
-                        groups.setdefault(start, []).append(i)
-                    start -= hop
+                    groups.setdefault(start, []).append(i)
+                start -= hop
         return {(start, start + size): groups[start] for start in sorted(groups)}, missed
+
+    def _tumble(
+        self, times: Sequence[int], seen: Sequence[int], lateness: int, punctual: bool
+    ) -> tuple[dict[Span, Indexes], dict[int, list[Span]]]:
+        """The same where spans do not overlap; ``punctual``: nothing is late."""
+        size, offset = self.size, self.offset
+        starts = [time - (time - offset) % size for time in times]
+        missed: dict[int, list[Span]] = {}
+        if not punctual:
+            behind = lateness + size
+            late = [i for i, (start, newest) in enumerate(zip(starts, seen, strict=True)) if start + behind <= newest]
+            missed = {i: [(starts[i], starts[i] + size)] for i in late}
+        distinct = sorted(set(starts))
+        if len(distinct) <= FEW and not missed:
+            return {(s, s + size): [i for i, start in enumerate(starts) if start == s] for s in distinct}, missed
+        groups: dict[int, Indexes] = {start: [] for start in distinct}
+        for i, start in enumerate(starts):
+            if i not in missed:
+                groups[start].append(i)
+        return {(start, start + size): indexes for start, indexes in groups.items() if indexes}, missed
 
     @property
     def plain(self) -> Any:

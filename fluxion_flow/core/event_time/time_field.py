@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any
 
@@ -14,7 +14,7 @@ from ..expressions.emit import Doc, Emitter
 from ..expressions.nodes import Const, Node
 from ..expressions.parse import Parser
 from ..resources import Resources
-from ..values import EvaluationError, to_millis, type_name
+from ..values import EPOCH, EvaluationError, to_millis, type_name
 
 DEFAULT = "$_ts"
 """Where the event time stands when a source names no ``time_field``. Atlas Stream Processing: ``_ts``."""
@@ -30,26 +30,42 @@ class EventTime:
         self.spec = spec
 
     @cached_property
-    def _function(self) -> Any:
+    def _fast(self) -> Any:
+        """For documents that all have a date there; raises for others."""
+        e = Emitter(True)
+        e.namespace.update(EPOCH=EPOCH, MILLISECOND=timedelta(milliseconds=1))
+        e.line("out = []")
+        e.line("append = out.append")
+        e.open("for d in it:")
+        e.set_document(Doc("d"))
+        e.line(f"append(({e.value(self._node).code} - EPOCH) // MILLISECOND)")
+        e.close()
+        e.line("return out")
+        return build("event_times", "it, env", e)
+
+    @cached_property
+    def _general(self) -> Any:
         e = Emitter(False)
-        e.bind(to_millis, "to_millis")
+        e.namespace["T"] = datetime
         e.line("out = []")
         e.line("append = out.append")
         e.open("for d in it:")
         e.set_document(Doc("d"))
         with e.block("try:"):
-            atom = e.value(self._node)
-            e.line(f"append({e.bind(to_millis, 'to_millis')}({atom.code}) if {atom.code}.__class__ is T else None)")
+            code = e.value(self._node).code
+            e.line(f"append({e.bind(to_millis, 'to_millis')}({code}) if {code}.__class__ is T else None)")
         with e.block("except Exception:"):
             e.line("append(None)")
         e.close()
         e.line("return out")
-        e.namespace["T"] = datetime
         return build("event_times", "it, env", e)
 
     def times(self, documents: Sequence[Document], env: Environment) -> list[int | None]:
         """The event time of every document. Nothing is raised: whether one is needed, a later stage says."""
-        found: list[int | None] = self._function(env.start(documents, 0), env)
+        try:
+            found: list[int | None] = self._fast(env.start(documents, 0), env)
+        except Exception:  # noqa: BLE001 - whatever it was, the general function says which document has none
+            found = self._general(env.start(documents, 0), env)
         return found
 
     def missing(self, document: Document, env: Environment) -> EvaluationError:

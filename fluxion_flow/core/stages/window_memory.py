@@ -169,12 +169,15 @@ class OpenWindows:
 
         ``result`` is told in ``_stream_meta.window.result``. May raise what the inner pipeline raises.
         """
-        documents = window.kept() if window.groups is None else window.groups.documents()
-        found = self._stage.results(documents, env)
+        found = self._stage.results(self.held(window), env)
         if self._stage.stream_meta:
             meta: Mapping[str, Any] = env.meta["stream"]["window"]
             found = with_stream_meta(found, {**meta, "result": result} if result else meta)
         return found
+
+    def held(self, window: OpenWindow) -> list[Document]:
+        """The documents of a window's groups, or those that were kept."""
+        return window.kept() if window.groups is None else window.groups.documents()
 
     def meta(self, window: OpenWindow) -> dict[str, Any]:
         """What ``{$meta: "stream.window"}`` gives in and behind a window."""
