@@ -3,8 +3,8 @@
 Events of 100 keys, one every ten milliseconds of event time and a little out of order, are summed and counted by key in
 windows of ten seconds. Every contender gets the same documents from memory and drops its results. Bytewax is run
 twice: as its documentation shows it (`TestingSource` as it comes, `ordered=True`), and tuned (500 items an activation,
-`ordered=False`). Shown is the processor time of a whole flow, and that of the window alone: the flow minus the same flow without
-the window. Ratios are medians of the rounds' ratios.
+`ordered=False`). Shown is the processor time of a whole flow, and that of the window alone: the flow minus the same
+flow without the window. Ratios are medians of the rounds' ratios.
 
     python benchmarks/bench_windows.py --rounds 7
 """

@@ -18,11 +18,12 @@ from ..connect.encoding import to_extended
 from ..connect.registry import ConnectorUnavailable, Kind, find_connector
 from ..connect.secrets import Reference, redact, to_data
 from ..connect.spi import StreamingSink
+from ..core.stages.in_order import InOrder
 from ..dsl.model import SinkSpec, SourceSpec
 from ..policy.fields import readers
 from ..policy.model import Retry, StreamingErrorPolicy
 from .guarantee import DeadLetterSink, Guarantee, dead_letter_sinks, guarantee, letter_title, policies_of
-from .plan import PLAN, FusedStep, KeyedStep, Plan, Step, WholeStep, WindowStep
+from .plan import PLAN, FusedStep, KeyedStep, Plan, SliceStep, Step, WholeStep, WindowStep
 
 
 @dataclass(frozen=True)
@@ -186,6 +187,9 @@ def _step(step: Step, letters: Sequence[DeadLetterSink], code: bool) -> StepView
         return StepView(step.id, "keyed", (str(step.stage.where),), (f"state by key in {parts}", sends), state=step.id)
     if isinstance(step, WindowStep):
         return _window(step, letters)
+    if isinstance(step, SliceStep):
+        facts = ["counts documents on one worker, as they arrive"]
+        return StepView(step.id, "keyed", (str(step.stage.where),), tuple(facts), state=step.id)
     facts = ["gathers every document on one worker, in source order, until the source completes"]
     return StepView(step.id, "whole", tuple(str(stage.where) for stage in step.stages), tuple(facts), state=step.id)
 
@@ -193,15 +197,19 @@ def _step(step: Step, letters: Sequence[DeadLetterSink], code: bool) -> StepView
 def _window(step: WindowStep, letters: Sequence[DeadLetterSink]) -> StepView:
     place, stage = step.place, step.place.stage
     parts = f"{place.partitions} partition{'s' if place.partitions > 1 else ''}"
-    held = f"groups of open windows, combined within the batch, in {parts}"
-    if stage.combined is None:
-        held = f"documents of open windows, in {parts}"
-    facts = [held]
-    if stage.processing_time:
-        facts.append("closes a window when the clock has passed its end")
+    behind = f", {_span(stage.lateness)} behind the newest event time" if stage.lateness else ""
+    if isinstance(stage, InOrder):
+        facts = [
+            f"documents by key in {parts}, until the watermark has passed them",
+            f"sends documents in the order of event time, when the watermark of every source partition{behind} passes",
+        ]
     else:
-        behind = f", {_span(stage.lateness)} behind the newest event time" if stage.lateness else ""
-        facts.append(f"closes a window when the watermark of every source partition{behind} has passed its end")
+        combined = "groups of open windows, combined within the batch"
+        facts = [f"{'documents of open windows' if stage.combined is None else combined}, in {parts}"]
+        if stage.processing_time:
+            facts.append("closes a window when the clock has passed its end")
+        else:
+            facts.append(f"closes a window when the watermark of every source partition{behind} has passed its end")
     if place.partition_idle is not None:
         facts.append(f"a source partition that is silent for {_span(place.partition_idle)} holds nothing back")
     if stage.idle_timeout is not None:

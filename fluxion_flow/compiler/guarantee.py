@@ -28,10 +28,11 @@ from bytewax.outputs import Sink
 
 from ..connect import registry
 from ..connect.spi import StreamingSink, StreamingSource
+from ..core.stages.look_back import LookBack
 from ..errors import Where
 from ..policy.model import StreamingErrorPolicy
 from ..runtime.windows import WindowPlace
-from .plan import FusedStep, KeyedStep, Plan, WindowStep
+from .plan import FusedStep, KeyedStep, Plan, SliceStep, WindowStep
 
 Level = Literal["at most once", "at least once", "effectively once", "exactly once"]
 LEVELS: tuple[Level, ...] = ("at most once", "at least once", "effectively once", "exactly once")
@@ -200,6 +201,8 @@ def _notes(plan: Plan) -> Iterable[str]:
     for step in plan.steps:
         if isinstance(step, KeyedStep) and step.emit == "update":
             yield f"{step.id} sends a document again whenever it changes{_kept(plan)}: the last one of an _id counts"
+        if isinstance(step, SliceStep):
+            yield f"{step.id} counts documents as they arrive: which of several partitions come first may differ"
         if isinstance(step, WindowStep):
             yield from _window_notes(plan, step.place)
     policies = policies_of(plan)
@@ -219,6 +222,8 @@ def _window_notes(plan: Plan, place: WindowPlace) -> Iterable[str]:
         yield f"{place.step} goes by the time of the fetch: what is read again may fall into another window"
     if place.partition_idle is not None or stage.idle_timeout is not None:
         yield f"{place.step} closes windows by the clock when the source is silent: what is late may then differ"
+    if isinstance(stage, LookBack):
+        yield f"{place.step} leaves late documents out, which an offline run takes in"
     if stage.early or stage.corrects:
         yield f"{place.step} sends a window again{_kept(plan)}: its last result counts"
 

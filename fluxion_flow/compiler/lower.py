@@ -12,13 +12,14 @@ from bytewax.outputs import DynamicSink, Sink, StatelessSinkPartition
 from ..connect import registry
 from ..connect.spi import StreamingSink, StreamingSource
 from ..core.program import Program
+from ..core.stages.in_order import InOrder
 from ..errors import Where
 from ..observe.alerts import Alerts
 from ..observe.listener import Listeners, StreamingMetricsListener
 from ..observe.prometheus import default_listeners
 from ..policy.dead_letter import fingerprint
 from ..policy.model import StreamingErrorPolicy
-from ..runtime import window_state as runtime_windows
+from ..runtime import window_state
 from ..runtime.committed import Committed
 from ..runtime.deliver import DeliverStep, RouteStep
 from ..runtime.drain import Drain
@@ -28,11 +29,13 @@ from ..runtime.foreign_sink import foreign_sink
 from ..runtime.items import Letters
 from ..runtime.keyed import GatherStep, GroupStep, route_to_gather
 from ..runtime.manifest import Manifest
+from ..runtime.order_state import OrderStep
 from ..runtime.run import Run
+from ..runtime.slice_state import SliceLogicStep
 from ..runtime.source import SourceInput
 from ..runtime.steps import CombineStep, StageStep
 from ..runtime.windows import DivideStep
-from .plan import PLAN, FusedStep, KeyedStep, Plan, SinkPlan, WindowStep
+from .plan import PLAN, FusedStep, KeyedStep, Plan, SinkPlan, SliceStep, WindowStep
 
 STRICT = StreamingErrorPolicy()
 """The policy of a dead-letter sink: a letter that cannot be written ends the run."""
@@ -103,6 +106,9 @@ class _Lowering:
                 stream = op.stateful_batch(step.id, stream, logic)
             elif isinstance(step, WindowStep):
                 stream = self._windows(step, stream)
+            elif isinstance(step, SliceStep):
+                counted = op.flat_map_batch(f"{step.id}_route", stream, route_to_gather)
+                stream = op.stateful_batch(step.id, counted, SliceLogicStep(step.id, step.stage))
             else:
                 gathered = op.flat_map_batch(f"{step.id}_route", stream, route_to_gather)
                 stream = op.stateful_batch(step.id, gathered, GatherStep(self._run, step.id, step.stages))
@@ -139,7 +145,9 @@ class _Lowering:
         divided_id = f"{step.id}_divide"
         divided = op.flat_map_batch(divided_id, stream, DivideStep(self._run, step.place))
         divided = self._letters_apart(divided_id, divided, *step.policies)
-        closed = op.stateful_batch(step.id, divided, runtime_windows.WindowStep(self._run, step.place))
+        ordered = isinstance(step.place.stage, InOrder)
+        logic: Any = OrderStep(self._run, step.place) if ordered else window_state.WindowStep(self._run, step.place)
+        closed = op.stateful_batch(step.id, divided, logic)
         return self._letters_apart(step.id, op.map(f"{step.id}_out", closed, _value), *step.policies)
 
     def _when(self, name: str, when: Program | None) -> StageStep | None:

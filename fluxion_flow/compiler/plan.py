@@ -21,7 +21,11 @@ from ..core.plan import Segment, segments
 from ..core.program import Program
 from ..core.query import parse_query
 from ..core.stages import Keyed, Stage, Whole, parse_stages
+from ..core.stages.in_order import InOrder
+from ..core.stages.limit import Slice
+from ..core.stages.look_back import look_back
 from ..core.stages.match import Match
+from ..core.stages.set_window_fields import SetWindowFields
 from ..core.stages.shapes import check_windows
 from ..core.stages.windowed import WindowStage
 from ..dsl.check import idle_milliseconds
@@ -84,7 +88,15 @@ class WindowStep:
         return (self.place.policy,)
 
 
-Step = FusedStep | KeyedStep | WholeStep | WindowStep
+@dataclass(frozen=True)
+class SliceStep:
+    """$limit or $skip on an open stream: documents are counted as they arrive."""
+
+    id: str
+    stage: Slice
+
+
+Step = FusedStep | KeyedStep | WholeStep | WindowStep | SliceStep
 
 
 @dataclass(frozen=True)
@@ -140,6 +152,8 @@ class Plan:
                 found[step.id] = {**step.stage.fingerprint, "partitions": step.partitions}
             elif isinstance(step, WholeStep):
                 found[step.id] = {"stage": "gather"}
+            elif isinstance(step, SliceStep):
+                found[step.id] = {"stage": step.stage.name, "start": step.stage.start, "stop": step.stage.stop}
             elif isinstance(step, WindowStep):
                 place, time = step.place, None if self.clocks is None else self.clocks.event_time
                 found[step.id] = {
@@ -164,13 +178,15 @@ def make_plan(definition: StreamingPipelineDefinition) -> Plan:
     source = definition.source.open(connections=definition.connections, resources=definition.resources)
     bounded = is_bounded(definition, source)
     emit = definition.config.emit or ("final" if bounded else "update")
+    if not bounded:
+        stages = _in_stream(stages, definition.source.time_field, problems)
     check_shapes(stages, bounded, emit, definition.source.title, problems)
     resources = definition.resources
     event_time = event_time_of(stages, resources, Where.at("source", "time_field"), problems)
     for stage in stages:
         for asker in stage.asks:
             asker.check(problems)
-    steps = _Steps(definition, emit).make(segments(stages)) if not problems else ()
+    steps = _Steps(definition, emit, bounded).make(segments(stages)) if not problems else ()
     sinks = []
     names = definition.sink_names()
     for i, (name, spec) in enumerate(zip(names, definition.sinks, strict=True)):
@@ -206,6 +222,18 @@ def _clocks(places: Sequence[WindowPlace], event_time: EventTime | None) -> Cloc
     return Clocks(event_time, min(idle, default=None))
 
 
+def _in_stream(stages: Sequence[Stage], time_field: Any, problems: Problems) -> list[Stage]:
+    """The stages as an open stream runs them: $setWindowFields in the order of event time, where it looks back only."""
+    found: list[Stage] = []
+    for stage in stages:
+        made: Stage | None = stage
+        if isinstance(stage, SetWindowFields):
+            made = look_back(stage, time_field, problems)
+        if made is not None:
+            found.append(made)
+    return found
+
+
 def is_bounded(definition: StreamingPipelineDefinition, source: Any) -> bool:
     """Whether the source completes some day. A Bytewax source says so with the option ``bounded``."""
     if isinstance(source, StreamingSource):
@@ -222,17 +250,20 @@ def check_shapes(stages: Sequence[Stage], bounded: bool, emit: str, source: str,
         )
     check_windows(stages, problems)
     updating: Stage | None = None
-    window: WindowStage | None = None
+    window: WindowStage | InOrder | None = None
     for stage in stages:
-        if isinstance(stage, WindowStage):
+        if isinstance(stage, (WindowStage, InOrder)):
             window = stage
+        elif isinstance(window, InOrder) and isinstance(stage, (Keyed, Whole)) and _orders(stage):
+            what = f"depends on the order of documents, which {window.name} keeps by key only"
+            problems.add(stage.where, what, "use accumulators that do not, or a window stage")
         elif window is not None and isinstance(stage, (Keyed, Whole)) and (window.early or window.corrects):
             what = f"stands behind {window.name}, which sends early or corrected results of the same window again"
             problems.add(stage.where, what, "only per-document stages may follow; leave out emit and onLate: update")
         elif window is not None and isinstance(stage, Keyed) and stage.ordered and not bounded:
             what = f"keeps its documents by the window that they came of, and windows of source {source!r} never end"
             problems.add(stage.where, what, "use accumulators that do not depend on the order of documents")
-        if isinstance(stage, Whole) and not bounded:
+        if isinstance(stage, Whole) and not bounded and not isinstance(stage, Slice):
             problems.add(
                 stage.where,
                 f"needs every document, but source {source!r} never completes",
@@ -256,8 +287,9 @@ def steps_of(definition: StreamingPipelineDefinition, stages: Sequence[Stage], e
 class _Steps:
     """Names and makes the steps of a plan."""
 
-    def __init__(self, definition: StreamingPipelineDefinition, emit: str) -> None:
+    def __init__(self, definition: StreamingPipelineDefinition, emit: str, bounded: bool) -> None:
         self._definition = definition
+        self._bounded = bounded
         self._policies = definition.policies()
         self._emit = emit
         self._taken = {"source", "delivered", "dead_letters"}
@@ -275,8 +307,10 @@ class _Steps:
                 steps.append(step)
                 if ordered:
                     steps.append(WholeStep(self._free(f"{step.id}-order"), ()))
-            elif isinstance(segment.end, WindowStage):
+            elif isinstance(segment.end, (WindowStage, InOrder)):
                 steps.append(self._window(segment.end, plan[number + 1 :]))
+            elif isinstance(segment.end, Slice) and not self._bounded:
+                steps.append(SliceStep(self._state_id(segment.end), segment.end))
             elif isinstance(segment.end, Whole):
                 last = steps[-1] if steps else None
                 if isinstance(last, WholeStep):
@@ -285,10 +319,9 @@ class _Steps:
                     steps.append(WholeStep(self._state_id(segment.end), (segment.end,)))
         return steps
 
-    def _window(self, stage: WindowStage, rest: Sequence[Segment]) -> WindowStep:
-        together = _order_matters(rest)
-        spread = stage.spreads and not together
-        ordered = stage.combined is not None and not spread
+    def _window(self, stage: WindowStage | InOrder, rest: Sequence[Segment]) -> WindowStep:
+        spread = isinstance(stage, WindowStage) and stage.spreads and not _order_matters(rest)
+        ordered = isinstance(stage, WindowStage) and stage.combined is not None and not spread
         step_id = self._state_id(stage)
         partitions = self._definition.config.state_partitions
         idle = idle_milliseconds(self._definition.source, Problems())
@@ -325,6 +358,10 @@ class _Steps:
 def _index(stage: Stage) -> int:
     """The stage's position in the definition: ``stages[2].$group`` is 2."""
     return next(part for part in stage.where.parts if isinstance(part, int))
+
+
+def _orders(stage: Keyed | Whole) -> bool:
+    return isinstance(stage, Whole) or stage.ordered
 
 
 def _order_matters(rest: Sequence[Segment]) -> bool:

@@ -6,7 +6,7 @@ stages that bring documents together leave one.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,9 +16,10 @@ from .outside import Answers
 from .plan import Segment
 from .program import DocumentError, Program
 from .resources import Resources
+from .stages.in_order import InOrder, WaitingDocuments
 from .stages.shapes import Document, Keyed, Whole
 from .stages.window_memory import FOREVER, OpenWindows
-from .stages.windowed import WindowStage, window_meta
+from .stages.windowed import Piece, WindowStage
 from .tracing import placed, traced
 from .values import from_millis
 
@@ -68,6 +69,8 @@ class OfflineRun:
                 flows = self._keyed(segment.program, segment.end, flows)
             elif isinstance(segment.end, WindowStage):
                 flows = self._windowed(segment.program, segment.end, flows)
+            elif isinstance(segment.end, InOrder):
+                flows = self._in_order(segment.program, segment.end, flows)
             elif len(segment.program):
                 for flow in flows:
                     flow.documents = segment.program.run(flow.documents, flow.env)
@@ -97,7 +100,7 @@ class OfflineRun:
     def _windowed(self, program: Program, stage: WindowStage, flows: Sequence[Flow]) -> list[Flow]:
         windows = OpenWindows(stage)
         for flow in flows:
-            self._divide(program, stage, flow, windows)
+            self._divide(program, stage, flow, windows.add)
         found = []
         for window in windows.due(FOREVER):
             env = self._environment(window.label, {"stream": {"window": windows.meta(window)}})
@@ -105,7 +108,14 @@ class OfflineRun:
             found.append(Flow(window.label, windows.results(window, env, result), env))
         return found
 
-    def _divide(self, program: Program, stage: WindowStage, flow: Flow, windows: OpenWindows) -> None:
+    def _in_order(self, program: Program, stage: InOrder, flows: Sequence[Flow]) -> list[Flow]:
+        waiting = WaitingDocuments(stage)
+        for flow in flows:
+            self._divide(program, stage, flow, waiting.add)
+        env = self._environment("0")
+        return [Flow("0", waiting.release(FOREVER, env), env)]
+
+    def _divide(self, program: Program, stage: WindowStage | InOrder, flow: Flow, add: Callable[[Piece], Any]) -> None:
         source = flow.documents if flow.source is None else flow.source
         clock = self._clock(stage, flow.label, source)
         documents = flow.documents
@@ -125,9 +135,9 @@ class OfflineRun:
             raise DocumentError(indexes[at], stage.where, 0, error)
         for window, members in divided.windows.items():
             value = divided.values.get(window)
-            meta = window_meta(window[0], window[1], value, partitioned=stage.partition_by is not None)
-            own = self._placed(flow, [indexes[i] for i in members], {"stream": {"window": meta}})
-            windows.add(stage.piece(window, value, documents, members, own))
+            meta = {"stream": {"window": stage.meta(window, value)}}
+            own = self._placed(flow, [indexes[i] for i in members], meta)
+            add(stage.piece(window, value, documents, members, own, clock.times))
         if self._late is not None:
             for at, spans in sorted(divided.missed.items()):
                 self._late.append(
@@ -148,7 +158,7 @@ class OfflineRun:
         assert self._event_time is not None
         return self._event_time
 
-    def _clock(self, stage: WindowStage, label: str, documents: list[Document]) -> Clock:
+    def _clock(self, stage: WindowStage | InOrder, label: str, documents: list[Document]) -> Clock:
         if stage.processing_time:
             times: list[int | None] = [self._now] * len(documents)
         else:
@@ -166,6 +176,8 @@ def _cut(program: Program, flow: Flow) -> None:
 
 def missed_meta(spans: Sequence[tuple[int, int]]) -> dict[str, Any]:
     """What is told of the windows that a late document missed: the first one's bounds, and the starts of all."""
+    if not spans:
+        return {}
     first = spans[0]
     found: dict[str, Any] = {"start": from_millis(first[0]), "end": from_millis(first[1])}
     if len(spans) > 1:

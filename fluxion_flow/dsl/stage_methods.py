@@ -48,6 +48,10 @@ class StageMethods(ABC):
         """How many documents there are, in the field ``spec``; nothing when there are none. MongoDB: $count."""
         return self.stage("$count", spec, name=name, on_error=on_error)
 
+    def dedupe(self: B, spec: Any, *, name: str | None = None, on_error: Any = None) -> B:
+        """Drop documents whose key was seen a short time before. Fluxion: $dedupe."""
+        return self.stage("$dedupe", spec, name=name, on_error=on_error)
+
     def densify(self: B, spec: Any, *, name: str | None = None, on_error: Any = None) -> B:
         """Add documents where a sequence of dates or numbers has gaps. MongoDB: $densify."""
         return self.stage("$densify", spec, name=name, on_error=on_error)

@@ -6,7 +6,6 @@ have a document for it any more that is not late by the partition's own watermar
 
 from __future__ import annotations
 
-import time
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
@@ -14,15 +13,16 @@ from bytewax.operators import StatefulBatchLogic
 
 from ..connect.spi import Batch, Document
 from ..core.environment import Environment
-from ..core.event_time import NEVER, SessionSpans
+from ..core.event_time import SessionSpans
 from ..core.offline import missed_meta
 from ..core.program import DocumentError
 from ..core.stages.window_memory import FOREVER, OpenWindow, OpenWindows
-from ..core.stages.windowed import Piece
+from ..core.stages.windowed import Piece, WindowStage
 from ..policy.engine import GaveUp
-from .items import Completed, Completion, Progress
+from .items import Completed, Progress
 from .run import DERIVED, Guard, Run
 from .snapshots import pack, unpack
+from .watermark import Watermark, tell_watermark
 from .windows import WindowPlace, late
 
 STATE_VERSION = 1
@@ -45,21 +45,17 @@ class WindowLogic(StatefulBatchLogic[Any, Any, Any]):
     def __init__(self, step: WindowStep, resume: Any) -> None:
         self._run = step.run
         self._place = step.place
+        assert isinstance(step.place.stage, WindowStage)
         self._stage = step.place.stage
         self._windows = OpenWindows(self._stage, ordered=step.place.ordered)
-        self._parts: dict[str, tuple[int, int]] = {}
-        """By source partition, its newest event time and how long it has been silent."""
-        self._total = 0
-        self._floor = NEVER
+        self._watermark = Watermark(step.place, None if resume is None else resume["watermark"])
+        self._floor = self._watermark.value
         """Windows that end at or before this time are closed."""
-        self._completion = Completion()
-        self._complete: set[str] = set()
         self._part = ""
         self._guard: Guard | None = None
         self._wakes: datetime | None = None
         if resume is not None:
-            self._part, self._total, self._floor = resume["part"], resume["total"], resume["floor"]
-            self._parts = {name: (newest, idle) for name, newest, idle in resume["parts"]}
+            self._part, self._floor = resume["part"], resume["floor"]
             self._windows.load(unpack(resume["windows"]))
             self._schedule()
 
@@ -76,22 +72,16 @@ class WindowLogic(StatefulBatchLogic[Any, Any, Any]):
                 window = self._add(item, out)
                 if window is not None and self._stage.early is not None:
                     grown[id(window)] = window
-            elif item.__class__ is Progress:
-                self._total = item.total
-                self._parts[item.part] = (item.newest, item.idle)
-                self._close(self._watermark(), out)
-            elif item.__class__ is Completed:
-                self._total = item.total
-                self._complete.add(item.part)
-                complete = self._completion.heard(item) or complete
-                self._close(FOREVER if complete else self._watermark(), out)
+            elif item.__class__ is Progress or item.__class__ is Completed:
+                complete = self._watermark.heard(item) or complete
+                self._close(FOREVER if complete else self._watermark.value, out)
         if self._stage.corrects:
             self._close(self._floor, out)
         self._early(list(grown.values()), out)
         if complete:
             out.append(Completed(self._place.step, self._part, self._place.partitions))
         if self._floor != before:
-            self._tell()
+            tell_watermark(self._run, self._place, self._part, self._floor)
         self._schedule()
         return out, StatefulBatchLogic.RETAIN
 
@@ -116,9 +106,8 @@ class WindowLogic(StatefulBatchLogic[Any, Any, Any]):
         return {
             "v": STATE_VERSION,
             "part": self._part,
-            "total": self._total,
             "floor": self._floor,
-            "parts": [[name, newest, idle] for name, (newest, idle) in self._parts.items()],
+            "watermark": self._watermark.plain,
             "windows": windows,
         }
 
@@ -143,20 +132,6 @@ class WindowLogic(StatefulBatchLogic[Any, Any, Any]):
         metas = [missed_meta([(piece.start, piece.end)])] * len(documents)
         late(self._run, self._guarded(), self._place, batch, [(d, i, 0) for i, d in enumerate(documents)], metas, out)
         return None
-
-    def _watermark(self) -> int:
-        """The event time that all source partitions have passed, as far as it is known."""
-        waiting = [state for name, state in self._parts.items() if name not in self._complete]
-        if len(waiting) + len(self._complete) < self._total:
-            return self._floor
-        silent = self._place.partition_idle
-        active = [newest for newest, idle in waiting if silent is None or idle < silent]
-        found = min(active) - self._stage.lateness if active else self._floor
-        timeout = self._stage.idle_timeout
-        if timeout is not None and waiting and all(idle >= timeout for _, idle in waiting):
-            newest = max(newest for newest, _ in self._parts.values())
-            found = max(found, newest + min(idle for _, idle in waiting))
-        return max(found, self._floor)
 
     def _close(self, watermark: int, out: list[Any]) -> None:
         if watermark > self._floor and watermark != FOREVER:
@@ -221,11 +196,3 @@ class WindowLogic(StatefulBatchLogic[Any, Any, Any]):
             place = self._place
             self._guard = Guard(self._run, place.name, place.policy, self._run.context(place.name))
         return self._guard
-
-    def _tell(self) -> None:
-        if self._part != "0" or self._floor <= NEVER // 2 or not self._run.listeners.wants("on_watermark"):
-            return
-        context = self._run.context(self._place.step)
-        context.partition = self._part
-        lag = time.time() - self._floor / 1000
-        self._run.listeners.tell("on_watermark", context, event_time_ms=self._floor, lag_seconds=lag)

@@ -19,9 +19,9 @@ from ..core.event_time import Clock, SessionSpans
 from ..core.event_time.spans import Span
 from ..core.keys import stable_hash
 from ..core.offline import missed_meta
-from ..core.ordering import canonical
 from ..core.program import DocumentError
-from ..core.stages.windowed import Divided, Piece, WindowKey, WindowStage, window_meta
+from ..core.stages.in_order import InOrder
+from ..core.stages.windowed import Divided, Piece, WindowKey, WindowStage
 from ..core.tracing import Origins, numbers_among
 from ..core.values import EvaluationError
 from ..policy.dead_letter import envelope
@@ -34,20 +34,24 @@ from .run import Guard, PerWorker, Run, position_in, source_of
 log = logging.getLogger(__name__)
 
 
+LATE_WINDOW = "the document came after its window had closed"
+LATE_ORDER = "the document is older than the watermark of its source partition"
+
+
 class LateDocument(EvaluationError):
-    """A document came after its window had closed."""
+    """A document came when nothing waited for it any more."""
 
 
 @dataclass(frozen=True)
 class WindowPlace:
-    """A window stage in a pipeline: its step, its policy, the number of its logical partitions.
+    """A stage that goes by event time in a pipeline: its step, its policy, the number of its logical partitions.
 
     ``spread``: groups of one window may lie in several of them; ``ordered``: they leave in the order of first sight.
     ``partition_idle`` is the silence in milliseconds after which a source partition holds no window back.
     """
 
     step: str
-    stage: WindowStage
+    stage: WindowStage | InOrder
     policy: StreamingErrorPolicy
     partitions: int
     spread: bool
@@ -98,7 +102,6 @@ class _DivideWorker:
         self._parts = [str(number) for number in range(place.partitions)]
         self._passed: dict[str, int] = {}
         """By source partition, the last boundary of windows that its watermark was told to have passed."""
-        self._partitioned = place.stage.partition_by is not None
         text = repr(place.stage.spec)
         self._joins = not any(name in text for name in ("$$NOW", "stream.source", "'stream'", "$function"))
 
@@ -122,15 +125,15 @@ class _DivideWorker:
             self._context.partition, self._context.position = first.partition, first.position
             try:
                 if len(full) > 1:
-                    self._taken(*self._divided(*_joined(full)), full, out)
+                    self._taken(*self._divided(_joined(full)), full, out)
                     full = []
             except DocumentError:
                 pass  # each batch by itself then
             for batch in full:
                 try:
-                    divided, pieces = self._divided(batch, batch.clock)
+                    divided, pieces = self._divided(batch)
                 except DocumentError:
-                    divided, pieces = self._carefully(batch, batch.clock, out)
+                    divided, pieces = self._carefully(batch, out)
                 self._taken(divided, pieces, [batch], out)
             self._guard.runner.settled(size, 0)
             tell_stage(self._guard, size, 0, None)
@@ -149,8 +152,9 @@ class _DivideWorker:
 
     # -- what a batch gives to windows
 
-    def _divided(self, batch: Batch, clock: Clock) -> tuple[Divided, list[Piece]]:
+    def _divided(self, batch: Batch) -> tuple[Divided, list[Piece]]:
         """Raises :class:`DocumentError`."""
+        clock: Clock = batch.clock
         stage, documents = self._stage, batch.documents
         divided = stage.divide(documents, clock, self._environment(batch, None))
         if divided.undated:
@@ -168,9 +172,9 @@ class _DivideWorker:
 
     def _piece(self, batch: Batch, window: WindowKey, value: Any, members: list[int]) -> Piece:
         env = self._environment(batch, members if len(members) < len(batch.documents) else None)
-        env.meta["stream"]["window"] = window_meta(window[0], window[1], value, partitioned=self._partitioned)
+        env.meta["stream"]["window"] = self._stage.meta(window, value)
         try:
-            made = self._stage.piece(window, value, batch.documents, members, env)
+            made = self._stage.piece(window, value, batch.documents, members, env, batch.clock.times)
         except DocumentError as error:
             error.index = members[error.index]
             raise
@@ -181,9 +185,10 @@ class _DivideWorker:
         self, batch: Batch, clock: Clock, window: WindowKey, value: Any, index: int, pieces: list[Piece]
     ) -> None:
         """A piece of one document that carries it: whether its window is closed is seen where the window is."""
-        if isinstance(self._stage.spans, SessionSpans):
+        stage = self._stage
+        if isinstance(stage, WindowStage) and isinstance(stage.spans, SessionSpans):
             moment: Any = clock.times[index]
-            window = (moment, moment + self._stage.spans.gap, window[2])
+            window = (moment, moment + stage.spans.gap, window[2])
         made = self._piece(batch, window, value, [index])
         made.position = position_in(batch, index)
         made.documents = [batch.documents[index]]
@@ -199,22 +204,22 @@ class _DivideWorker:
 
     # -- failures
 
-    def _carefully(self, batch: Batch, clock: Clock, out: list[Any]) -> tuple[Divided, list[Piece]]:
+    def _carefully(self, batch: Batch, out: list[Any]) -> tuple[Divided, list[Piece]]:
         """The batch as its policy says: again, or given up, as a whole or document by document."""
         guard = self._guard
         if not guard.by_document:
             try:
-                found: tuple[Divided, list[Piece]] = guard.attempt(lambda attempt: self._divided(batch, clock))
+                found: tuple[Divided, list[Piece]] = guard.attempt(lambda attempt: self._divided(batch))
             except GaveUp as gave_up:
                 self._give_up(gave_up, batch, range(len(batch.documents)), out)
                 return Divided({}, {}, {}, []), []
             return found
         good: list[int] = []
         for index in range(len(batch.documents)):
-            alone = self._only(batch, clock, [index])
+            alone = self._only(batch, [index])
 
-            def attempt(number: int, alone: tuple[Batch, Clock] = alone) -> Any:
-                return self._divided(*alone)
+            def attempt(number: int, alone: Batch = alone) -> Any:
+                return self._divided(alone)
 
             try:
                 guard.attempt(attempt)
@@ -224,18 +229,17 @@ class _DivideWorker:
                 self._give_up(gave_up, batch, [index], out)
             else:
                 good.append(index)
-        rest, own = self._only(batch, clock, good)
-        divided, pieces = self._divided(rest, own)
+        divided, pieces = self._divided(self._only(batch, good))
         divided.missed = {good[index]: spans for index, spans in divided.missed.items()}
         for piece in pieces:
             if piece.groups is None and piece.indexes is not None:
                 piece.indexes = [good[index] for index in piece.indexes]
         return divided, pieces
 
-    def _only(self, batch: Batch, clock: Clock, indexes: list[int]) -> tuple[Batch, Clock]:
+    def _only(self, batch: Batch, indexes: list[int]) -> Batch:
         positions = [position_in(batch, index) for index in indexes]
         documents = [batch.documents[index] for index in indexes]
-        return replace(batch, documents=documents, positions=positions), clock.at(indexes)
+        return replace(batch, documents=documents, positions=positions, clock=batch.clock.at(indexes))
 
     def _give_up(self, gave_up: GaveUp, batch: Batch, indexes: Sequence[int], out: list[Any]) -> None:
         letters = self._guard.failed(gave_up, batch, self._entries(batch, indexes), code="stage")
@@ -261,15 +265,12 @@ class _DivideWorker:
         place = self._place
         for piece in pieces:
             if piece.groups is None or not place.spread:
-                key = (
-                    (piece.start, canonical(piece.value))
-                    if not isinstance(place.stage.spans, SessionSpans)
-                    else canonical(piece.value)
-                )
                 if piece.groups is not None and place.ordered:
                     piece.indexes = list(range(len(piece.groups)))
-                out.append(to_part(self._parts[stable_hash(key) % place.partitions], piece))
+                number = stable_hash(place.stage.route(piece)) % place.partitions
+                out.append(to_part(self._parts[number], piece))
                 continue
+            assert isinstance(place.stage, WindowStage)
             for number, groups in place.stage.keyed.split(piece.groups, place.partitions).items():
                 p = piece
                 part = Piece(p.start, p.end, p.value, p.origin, p.position, p.timestamp, p.count, groups, p.documents)
@@ -277,18 +278,14 @@ class _DivideWorker:
 
     def _progress(self, partition: str, clock: Clock, out: list[Any]) -> None:
         """Tell how far the partition has come, when windows may close by it."""
-        spans, watermark = self._stage.spans, clock.newest - self._stage.lateness
-        if isinstance(spans, SessionSpans):
-            passed = watermark // max(spans.gap // 8, 1)
-        else:
-            passed = (watermark - spans.offset - spans.size) // spans.hop
+        passed = self._stage.passed(clock.newest - self._stage.lateness)
         if self._passed.get(partition) != passed or clock.woken:
             self._passed[partition] = passed
             self.broadcast(Progress(partition, clock.total, clock.newest), out)
 
 
-def _joined(batches: list[Batch]) -> tuple[Batch, Clock]:
-    """Batches of one source partition as one, with its clock."""
+def _joined(batches: list[Batch]) -> Batch:
+    """Batches of one source partition as one."""
     documents = [document for batch in batches for document in batch.documents]
     times = [moment for batch in batches for moment in batch.clock.times]
     seen = [newest for batch in batches for newest in batch.clock.seen]
@@ -298,8 +295,9 @@ def _joined(batches: list[Batch]) -> tuple[Batch, Clock]:
         return [position_in(batch, index) for batch in batches for index in range(len(batch.documents))]
 
     timestamp = max(batch.timestamp for batch in batches)
-    made = replace(batches[0], documents=documents, positions=Origins(len(documents), places), timestamp=timestamp)
-    return made, Clock(times, seen, last.clock.newest, last.clock.total)
+    positions = Origins(len(documents), places)
+    clock = Clock(times, seen, last.clock.newest, last.clock.total)
+    return replace(batches[0], documents=documents, positions=positions, timestamp=timestamp, clock=clock)
 
 
 def late(
@@ -325,7 +323,7 @@ def late(
             pipeline=run.pipeline,
             pipeline_version=run.version,
             operator=place.name,
-            error=LateDocument("the document came after its window had closed"),
+            error=LateDocument(LATE_WINDOW if meta else LATE_ORDER),
             code="late",
             attempts=1,
             first_failure_ms=None,
@@ -333,7 +331,7 @@ def late(
             source=source_of(run, batch, index),
             document=document,
             index=number,
-            window=meta,
+            window=meta or None,
             redact=redact,
         )
         for (document, index, number), meta in zip(entries, metas, strict=True)

@@ -111,7 +111,7 @@ def streamed(
     late = []
     for letter in letters.collected():
         assert letter["errInfo"]["code"] == "late"
-        source, window = letter["_stream_meta"]["source"], letter["_stream_meta"]["window"]
+        source, window = letter["_stream_meta"]["source"], letter["_stream_meta"].get("window", {})
         late.append(
             {"doc": letter["doc"], "partition": source["partition"], "position": source["position"], "window": window}
         )

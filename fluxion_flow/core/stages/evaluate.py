@@ -18,7 +18,7 @@ class Columns:
     """Expressions compiled together: one row of values a document; absent is ``MISSING``."""
 
     def __init__(self, nodes: Sequence[Node], where: Where) -> None:
-        self._nodes = tuple(nodes)
+        self.nodes = tuple(nodes)
         self._where = where
         self._function: Callable[[Document, Environment], tuple[Any, ...]] | None = None
 
@@ -27,7 +27,7 @@ class Columns:
             e = Emitter(False)
             e.set_document(Doc("d"))
             codes = []
-            for node in self._nodes:
+            for node in self.nodes:
                 atom = e.value(node)
                 codes.append(atom.code)
             e.line(f"return ({''.join(code + ', ' for code in codes)})")
@@ -39,7 +39,7 @@ class Columns:
 
         Raises :class:`~fluxion_flow.core.program.DocumentError` for the first document that an expression cannot take.
         """
-        if not self._nodes:
+        if not self.nodes:
             return [()] * len(documents)
         function = self._compiled()
         found: list[tuple[Any, ...]] = []

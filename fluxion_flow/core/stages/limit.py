@@ -21,6 +21,9 @@ class Slice(Whole):
         return documents[self.start : self.stop]
 
 
+_STREAMING = "any source; on an unbounded one documents are counted as they arrive, on one worker"
+
+
 def _whole_number(spec: Any, where: Where, parser: Parser, least: int) -> int | None:
     number = isinstance(spec, (int, float)) and not isinstance(spec, bool)
     if not number or not least <= spec < 2**63 or spec != int(spec):
@@ -29,14 +32,14 @@ def _whole_number(spec: Any, where: Where, parser: Parser, least: int) -> int | 
     return int(spec)
 
 
-@stage("$limit", shape="whole", examples=[([{"n": 1}, {"n": 2}], 1, [{"n": 1}])])
+@stage("$limit", shape="whole", streaming=_STREAMING, examples=[([{"n": 1}, {"n": 2}], 1, [{"n": 1}])])
 def limit(spec: Any, where: Where, parser: Parser) -> Slice | None:
     """The first ``n`` documents, in source order. MongoDB: $limit."""
     count = _whole_number(spec, where, parser, 1)
     return None if count is None else Slice(where, 0, count)
 
 
-@stage("$skip", shape="whole", examples=[([{"n": 1}, {"n": 2}], 1, [{"n": 2}])])
+@stage("$skip", shape="whole", streaming=_STREAMING, examples=[([{"n": 1}, {"n": 2}], 1, [{"n": 2}])])
 def skip(spec: Any, where: Where, parser: Parser) -> Slice | None:
     """All but the first ``n`` documents, in source order. MongoDB: $skip."""
     count = _whole_number(spec, where, parser, 0)

@@ -20,6 +20,8 @@ from .registry import stage
 from .set import colliding
 from .shapes import Document, Whole
 from .sort import SortFields, order_of, parse_sort
+from .window_stages import parse_span
+from .windowed import DEFAULT_LATENESS
 
 Output = tuple[tuple[str, ...], WindowFunction]
 """The path of a field and what it is to hold."""
@@ -51,22 +53,32 @@ class SetWindowFields(Whole):
     columns: Columns
     sort: SortFields
     outputs: tuple[Output, ...]
+    spec: Any = None
+    lateness: int = DEFAULT_LATENESS
 
     def run(self, documents: list[Document], env: Environment) -> list[Document]:
         rows = self.columns.rows(documents, env)
         found: list[Document] = []
         for members in partitions(documents, [row[0] for row in rows], self.sort, self.where):
-            partition = Partition([documents[i] for i in members], self.sort)
-            new = list(partition.documents)
-            column = 1
-            for path, function in self.outputs:
-                width = len(function.inputs)
-                values = self._values(function, [rows[i] for i in members], column, partition, members)
-                column += width
-                for n, value in enumerate(values):
-                    new[n] = {**new[n], path[0]: value} if len(path) == 1 else set_path(new[n], path, value)
-            found += new
+            found += self.with_fields([documents[i] for i in members], [rows[i] for i in members], members)
         return found
+
+    def with_fields(
+        self, documents: list[Document], rows: list[Any], members: list[int], start: int = 0
+    ) -> list[Document]:
+        """The documents of a partition, in order, with their fields; only those from ``start`` on.
+
+        ``rows`` are their columns, ``members`` their indexes for errors. Raises :class:`DocumentError`.
+        """
+        partition = Partition(documents, self.sort)
+        new = documents[start:]
+        column = 1
+        for path, function in self.outputs:
+            values = self._values(function, rows, column, partition, members)
+            column += len(function.inputs)
+            for n, value in enumerate(values[start:]):
+                new[n] = {**new[n], path[0]: value} if len(path) == 1 else set_path(new[n], path, value)
+        return new
 
     def _values(
         self, function: WindowFunction, rows: list[Any], column: int, partition: Partition, members: list[int]
@@ -111,6 +123,7 @@ def columns_of(partition_by: Node, outputs: Sequence[Output], where: Where) -> C
 @stage(
     "$setWindowFields",
     shape="whole",
+    streaming="any source; on an unbounded one sorted by the event time, with windows that look back only",
     examples=[
         (
             [{"c": "a", "t": 2, "x": 5}, {"c": "b", "t": 1, "x": 1}, {"c": "a", "t": 1, "x": 2}],
@@ -139,9 +152,11 @@ def set_window_fields(spec: Any, where: Where, parser: Parser) -> SetWindowField
     that order, partitions by their key. ``output`` names the fields: an accumulator or a window function, and its
     ``window``: ``documents: [lower, upper]`` by position or ``range: [lower, upper]`` with ``unit`` by the value of the
     field sorted by; bounds are ``"unbounded"``, ``"current"`` or numbers, both included. Without a window it is the
-    whole partition. MongoDB: $setWindowFields.
+    whole partition. On an unbounded source, documents wait until the watermark has passed them and come out in the
+    order of event time, by which they must be sorted; windows look back and are bounded, and ``allowedLateness``
+    (``{size, unit}``) is how long older documents are waited for. MongoDB: $setWindowFields.
     """
-    given = parser.arguments(spec, where, ("output",), ("partitionBy", "sortBy"))
+    given = parser.arguments(spec, where, ("output",), ("partitionBy", "sortBy", "allowedLateness"))
     if given is None:
         return None
     before = len(parser.problems.found)
@@ -156,6 +171,9 @@ def set_window_fields(spec: Any, where: Where, parser: Parser) -> SetWindowField
         parser.problems.add(where / "output", f"takes an object of window functions by field name, got {output!r}")
         return None
     outputs = build_outputs(output, where / "output", parser, sort or ())
-    if outputs is None or sort is None or len(parser.problems.found) > before:
+    lateness: int | None = DEFAULT_LATENESS
+    if "allowedLateness" in given:
+        lateness = parse_span(given["allowedLateness"], where / "allowedLateness", parser, zero=True)
+    if outputs is None or sort is None or lateness is None or len(parser.problems.found) > before:
         return None
-    return SetWindowFields(where, columns_of(partition_by, outputs, where), sort, outputs)
+    return SetWindowFields(where, columns_of(partition_by, outputs, where), sort, outputs, given, lateness)

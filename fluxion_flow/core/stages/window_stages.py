@@ -9,6 +9,7 @@ from ...errors import Where, did_you_mean
 from ..event_time.spans import HoppingSpans, SessionSpans, Spans
 from ..expressions.nodes import Const, Node
 from ..expressions.parse import Parser
+from ..values import from_millis
 from .evaluate import Columns
 from .inner import parse_inner
 from .registry import stage
@@ -58,7 +59,8 @@ def parse_span(spec: Any, where: Where, parser: Parser, *, size: str = "size", z
     return int(amount) * UNITS[unit] if good else None
 
 
-def _choice(given: Mapping[str, Any], name: str, known: tuple[str, ...], where: Where, parser: Parser) -> str:
+def choice(given: Mapping[str, Any], name: str, known: tuple[str, ...], where: Where, parser: Parser) -> str:
+    """The option ``name``, one of ``known``; the first of them is the default."""
     value = given.get(name, known[0])
     if value in known:
         return str(value)
@@ -80,7 +82,7 @@ def _late(given: Mapping[str, Any], length: int, where: Where, parser: Parser) -
         update = parser.arguments(spec, place, ("update",))
         span = None if update is None else parse_span(update["update"], place / "update", parser)
         return "dead_letter", span or 0
-    return _choice({"onLate": spec}, "onLate", ("dead_letter", "drop", "update"), where, parser), 0
+    return choice({"onLate": spec}, "onLate", ("dead_letter", "drop", "update"), where, parser), 0
 
 
 def _early(given: Mapping[str, Any], where: Where, parser: Parser) -> Early | None:
@@ -116,7 +118,7 @@ def _stage(
     given: Mapping[str, Any], spans: Spans, length: int, before: int, where: Where, parser: Parser
 ) -> WindowStage | None:
     """The stage, when nothing was wrong since there were ``before`` problems."""
-    processing = _choice(given, "boundary", ("eventTime", "processingTime"), where, parser) == "processingTime"
+    processing = choice(given, "boundary", ("eventTime", "processingTime"), where, parser) == "processingTime"
     if processing:
         for name in ("allowedLateness", "idleTimeout", "onLate"):
             if name in given:
@@ -169,10 +171,8 @@ def _offset(given: Mapping[str, Any], where: Where, parser: Parser) -> int:
     return parse_span(given["offset"], where / "offset", parser, size="offsetFromUtc") or 0
 
 
-def _at(second: int) -> Any:
-    """A moment for the examples."""
-    from ..values import from_millis
-
+def moment(second: int) -> Any:
+    """A moment for examples: so many seconds after the epoch."""
     return from_millis(second * 1000)
 
 
@@ -182,14 +182,14 @@ def _at(second: int) -> Any:
     streaming=STREAMING,
     examples=[
         (
-            [{"_ts": _at(1), "v": 2}, {"_ts": _at(12), "v": 5}, {"_ts": _at(9), "v": 4}],
+            [{"_ts": moment(1), "v": 2}, {"_ts": moment(12), "v": 5}, {"_ts": moment(9), "v": 4}],
             {
                 "interval": {"size": 10, "unit": "second"},
                 "pipeline": [
                     {"$group": {"_id": {"$meta": "stream.window.start"}, "total": {"$sum": "$v"}, "n": {"$count": {}}}}
                 ],
             },
-            [{"_id": _at(0), "total": 6, "n": 2}, {"_id": _at(10), "total": 5, "n": 1}],
+            [{"_id": moment(0), "total": 6, "n": 2}, {"_id": moment(10), "total": 5, "n": 1}],
         )
     ],
 )
@@ -216,17 +216,17 @@ def tumbling_window(spec: Any, where: Where, parser: Parser) -> WindowStage | No
     streaming=STREAMING,
     examples=[
         (
-            [{"_ts": _at(1), "v": 2}, {"_ts": _at(12), "v": 5}],
+            [{"_ts": moment(1), "v": 2}, {"_ts": moment(12), "v": 5}],
             {
                 "interval": {"size": 10, "unit": "second"},
                 "hopSize": {"size": 5, "unit": "second"},
                 "pipeline": [{"$group": {"_id": {"$meta": "stream.window.end"}, "total": {"$sum": "$v"}}}],
             },
             [
-                {"_id": _at(5), "total": 2},
-                {"_id": _at(10), "total": 2},
-                {"_id": _at(15), "total": 5},
-                {"_id": _at(20), "total": 5},
+                {"_id": moment(5), "total": 2},
+                {"_id": moment(10), "total": 2},
+                {"_id": moment(15), "total": 5},
+                {"_id": moment(20), "total": 5},
             ],
         )
     ],
@@ -259,10 +259,10 @@ def hopping_window(spec: Any, where: Where, parser: Parser) -> WindowStage | Non
     examples=[
         (
             [
-                {"_ts": _at(1), "u": "a"},
-                {"_ts": _at(4), "u": "b"},
-                {"_ts": _at(5), "u": "a"},
-                {"_ts": _at(30), "u": "a"},
+                {"_ts": moment(1), "u": "a"},
+                {"_ts": moment(4), "u": "b"},
+                {"_ts": moment(5), "u": "a"},
+                {"_ts": moment(30), "u": "a"},
             ],
             {
                 "partitionBy": "$u",
@@ -274,17 +274,17 @@ def hopping_window(spec: Any, where: Where, parser: Parser) -> WindowStage | Non
                 {
                     "_id": "b",
                     "clicks": 1,
-                    "_stream_meta": {"window": {"start": _at(4), "end": _at(14), "partition": "b"}},
+                    "_stream_meta": {"window": {"start": moment(4), "end": moment(14), "partition": "b"}},
                 },
                 {
                     "_id": "a",
                     "clicks": 2,
-                    "_stream_meta": {"window": {"start": _at(1), "end": _at(15), "partition": "a"}},
+                    "_stream_meta": {"window": {"start": moment(1), "end": moment(15), "partition": "a"}},
                 },
                 {
                     "_id": "a",
                     "clicks": 1,
-                    "_stream_meta": {"window": {"start": _at(30), "end": _at(40), "partition": "a"}},
+                    "_stream_meta": {"window": {"start": moment(30), "end": moment(40), "partition": "a"}},
                 },
             ],
         )

@@ -70,6 +70,7 @@ class Piece:
     groups: dict[Any, list[Any]] | None
     documents: list[Document] | None = None
     indexes: list[int] | None = None
+    times: list[int] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -168,14 +169,14 @@ class WindowStage(Windowed):
             windows = {(start, end, None): indexes for (start, end), indexes in groups.items()}
             return Divided(windows, values, missed, undated)
         rows = None if self.by_value is None else self.by_value.rows(documents, env)
-        for key, members in _by_key(rows, range(len(documents)) if chosen is None else chosen).items():
+        for key, members in by_key(rows, range(len(documents)) if chosen is None else chosen).items():
             own = [times[i] for i in members], [seen[i] for i in members]
             groups, late = self.spans.group(*own, self.accepts)
             missed.update((members[i], spans) for i, spans in late.items())
             for (start, end), indexes in groups.items():
                 chosen_here = windows[(start, end, key)] = [members[i] for i in indexes]
                 if rows is not None:
-                    values[(start, end, key)] = _representative([rows[i][0] for i in chosen_here])
+                    values[(start, end, key)] = representative([rows[i][0] for i in chosen_here])
         return Divided(windows, values, missed, undated)
 
     def piece(
@@ -185,23 +186,36 @@ class WindowStage(Windowed):
         documents: Sequence[Document],
         indexes: list[int],
         env: Environment,
-        into: dict[Any, Any] | None = None,
-        *,
-        whole: bool = False,
+        times: Sequence[Any] = (),
     ) -> Piece:
         """What the documents at ``indexes`` of a batch give a window. ``env`` is that of these documents.
 
-        ``whole``: send the documents, also where they could be combined; ``into``: a partial result to go on with.
         Raises :class:`~fluxion_flow.core.program.DocumentError`; its index is one of the indexes.
         """
         start, end, _ = window
         chosen = documents if len(indexes) == len(documents) else [documents[i] for i in indexes]
         made = Piece(start, end, value, env.partition, env.position, 0, len(indexes), None)
-        if self.program is None or whole:
+        if self.program is None:
             made.documents, made.indexes = list(chosen), indexes
         else:
-            made.groups = self.program.run(chosen, env, into)
+            made.groups = self.program.run(chosen, env)
         return made
+
+    def meta(self, window: WindowKey, value: Any) -> dict[str, Any]:
+        """What ``{$meta: "stream.window"}`` gives in a window."""
+        return window_meta(window[0], window[1], value, partitioned=self.partition_by is not None)
+
+    def passed(self, watermark: int) -> int:
+        """A number that grows where a watermark closes windows."""
+        spans = self.spans
+        if isinstance(spans, SessionSpans):
+            return watermark // max(spans.gap // 8, 1)
+        return (watermark - spans.offset - spans.size) // spans.hop
+
+    def route(self, piece: Piece) -> Any:
+        """What decides to which logical partition a piece goes: all of a session's key, all of another window."""
+        key = canonical(piece.value)
+        return key if isinstance(self.spans, SessionSpans) else (piece.start, key)
 
     # -- on the side of the state
 
@@ -214,7 +228,7 @@ class WindowStage(Windowed):
         return self.keyed.state(ordered=ordered)
 
 
-def _by_key(rows: Sequence[Any] | None, indexes: Sequence[int]) -> dict[Any, list[int]]:
+def by_key(rows: Sequence[Any] | None, indexes: Sequence[int]) -> dict[Any, list[int]]:
     """Indexes of documents by the canonical key of the first value of their rows; all under ``None`` without rows."""
     if rows is None:
         return {None: list(indexes)}
@@ -230,7 +244,7 @@ def _by_key(rows: Sequence[Any] | None, indexes: Sequence[int]) -> dict[Any, lis
     return found
 
 
-def _representative(values: Sequence[Any]) -> Any:
+def representative(values: Sequence[Any]) -> Any:
     """Of equal values that look different (1 and 1.0) the same one in whatever order they come."""
     first = None if values[0] is MISSING else values[0]
     if first is None or first.__class__ is str or first.__class__ is bool:
