@@ -280,8 +280,8 @@ def check_shapes(stages: Sequence[Stage], bounded: bool, emit: str, source: str,
 
 
 def steps_of(definition: StreamingPipelineDefinition, stages: Sequence[Stage], emit: str) -> list[Step]:
-    """The steps that run ``stages``, some or all of a definition's, under its policies."""
-    return _Steps(definition, emit).make(segments(stages))
+    """The steps that run ``stages``, some or all of a definition's, under its policies, over documents that end."""
+    return _Steps(definition, emit, bounded=True).make(segments(stages))
 
 
 class _Steps:
