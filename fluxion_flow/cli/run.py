@@ -121,11 +121,10 @@ def prepare_store(store: Path, workers: int, partitions: int | None) -> None:
             what = f"has {existing} partition{'s' if existing > 1 else ''}, not {partitions}"
             raise TargetError(str(store), what, "leave --partitions out, or begin a new store")
         return
-    from bytewax.recovery import init_db_dir
+    from ..runtime.store import make_store
 
     try:
-        store.mkdir(parents=True, exist_ok=True)
-        init_db_dir(store, partitions or workers)  # type: ignore[no-untyped-call]
+        make_store(store, partitions or workers)
     except OSError as error:
         raise TargetError(str(store), f"cannot be made a checkpoint store ({error.strerror})") from None
 

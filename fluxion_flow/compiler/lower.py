@@ -20,14 +20,17 @@ from ..observe.prometheus import default_listeners
 from ..policy.dead_letter import fingerprint
 from ..policy.model import StreamingErrorPolicy
 from ..runtime import window_state
+from ..runtime.chunks import SLOTS, ChunkStep, Vault, is_chunk
 from ..runtime.committed import Committed
 from ..runtime.deliver import DeliverStep, RouteStep
 from ..runtime.drain import Drain
 from ..runtime.entry import enter, tune_garbage_collector
 from ..runtime.foreign import foreign_input
 from ..runtime.foreign_sink import foreign_sink
+from ..runtime.gather import GatherStep, route_to_gather
 from ..runtime.items import Letters
-from ..runtime.keyed import GatherStep, GroupStep, route_to_gather
+from ..runtime.keyed import GroupStep
+from ..runtime.limits import Limits
 from ..runtime.manifest import Manifest
 from ..runtime.order_state import OrderStep
 from ..runtime.run import Run
@@ -44,14 +47,31 @@ STRICT = StreamingErrorPolicy()
 def lower(plan: Plan) -> Dataflow:
     """Build the dataflow of a plan. Under `python -m bytewax.run` the process is prepared for the run, too.
 
-    Raises :class:`~fluxion_flow.runtime.lease.StoreInUse` and
+    Raises :class:`~fluxion_flow.runtime.lease.StoreInUse`, :class:`~fluxion_flow.runtime.store.StoreUnreadable` and
     :class:`~fluxion_flow.runtime.manifest.IncompatibleCheckpoint`.
     """
-    definition = plan.definition
-    enter(definition.name)
     flow = _Lowering(plan).dataflow()
+    enter(manifest_of(plan), standby=plan.definition.config.standby)
     object.__setattr__(flow, PLAN, plan)  # a dataflow that can be explained
     return flow
+
+
+def manifest_of(plan: Plan) -> Manifest:
+    """What a checkpoint remembers of a plan, and compares a stored one with."""
+    definition = plan.definition
+    return Manifest(
+        definition.name,
+        plan.source_type,
+        plan.fingerprints,
+        {sink.stored_name: sink.connector for sink in plan.sinks},
+        definition=version_of(plan),
+        start_empty=definition.config.start_empty,
+    )
+
+
+def version_of(plan: Plan) -> str:
+    """The fingerprint of a pipeline's stages."""
+    return fingerprint([stage.spec for stage in plan.definition.stages])[:12]
 
 
 class _Lowering:
@@ -63,7 +83,7 @@ class _Lowering:
         metadata = {"environment": config.environment, "labels": dict(config.labels)}
         self._run = Run(
             pipeline=definition.name,
-            version=fingerprint([s.spec for s in definition.stages])[:12],
+            version=version_of(plan),
             source_type=plan.source_type,
             batch_size=config.batch_size,
             flush_interval=config.flush_interval,
@@ -75,7 +95,7 @@ class _Lowering:
             resources=definition.resources,
         )
         if plan.transactional and isinstance(plan.sinks[0].sink, StreamingSink):
-            plan.sinks[0].sink.owner = f"{definition.name}.{plan.sinks[0].name}"
+            plan.sinks[0].sink.owner = f"{definition.name}.{plan.sinks[0].stored_name}"
         self._plan = plan = replace(plan, sinks=tuple(replace(s, sink=self._beside(s.sink)) for s in plan.sinks))
         if plan.transactional and isinstance(plan.sinks[0].sink, StreamingSink):
             self._run.committed = Committed(plan.sinks[0].sink)
@@ -100,10 +120,7 @@ class _Lowering:
             if isinstance(step, FusedStep):
                 stream = self._fused(step, stream)
             elif isinstance(step, KeyedStep):
-                logic = GroupStep(
-                    self._run, step.id, step.stage, emit=step.emit, partitions=step.partitions, ordered=step.ordered
-                )
-                stream = op.stateful_batch(step.id, stream, logic)
+                stream = self._keyed(step, stream)
             elif isinstance(step, WindowStep):
                 stream = self._windows(step, stream)
             elif isinstance(step, SliceStep):
@@ -111,7 +128,8 @@ class _Lowering:
                 stream = op.stateful_batch(step.id, counted, SliceLogicStep(step.id, step.stage))
             else:
                 gathered = op.flat_map_batch(f"{step.id}_route", stream, route_to_gather)
-                stream = op.stateful_batch(step.id, gathered, GatherStep(self._run, step.id, step.stages))
+                logic = GatherStep(self._run, step.id, step.stages, self._limits)
+                stream = self._chunks(step.id, op.stateful_batch(step.id, gathered, logic), logic.vault)
         ends = [*(self._sink(sink, stream) for sink in self._plan.sinks), *self._dead_letters()]
         merged = ends[0] if len(ends) == 1 else op.merge("ends", *ends) if ends else stream
         op.output("delivered", merged, _End(self._run))
@@ -119,8 +137,7 @@ class _Lowering:
 
     def _source(self) -> Any:
         plan = self._plan
-        sinks = {sink.name: sink.connector for sink in plan.sinks}
-        manifest = Manifest(plan.definition.name, plan.source_type, plan.fingerprints, sinks)
+        manifest = manifest_of(plan)
         if isinstance(plan.source, StreamingSource):
             return SourceInput(self._run, plan.source, plan.source_policy, manifest)
         return foreign_input(self._run, plan.source, plan.source_policy, manifest)
@@ -137,8 +154,16 @@ class _Lowering:
         if step.program.combine is None:
             mapper: StageStep = StageStep(self._run, step.program, step.names, step.policies)
         else:
-            partitions = self._plan.definition.config.state_partitions
-            mapper = CombineStep(self._run, step.program, step.names, step.policies, partitions, step.ordered)
+            config = self._plan.definition.config
+            mapper = CombineStep(
+                self._run,
+                step.program,
+                step.names,
+                step.policies,
+                config.state_partitions,
+                step.ordered,
+                timed=config.ttl is not None,
+            )
         return self._letters_apart(step.id, op.flat_map_batch(step.id, stream, mapper), *step.policies)
 
     def _windows(self, step: WindowStep, stream: Stream[Any]) -> Stream[Any]:
@@ -150,12 +175,39 @@ class _Lowering:
         closed = op.stateful_batch(step.id, divided, logic)
         return self._letters_apart(step.id, op.map(f"{step.id}_out", closed, _value), *step.policies)
 
+    @property
+    def _limits(self) -> Limits:
+        config = self._plan.definition.config
+        return Limits(config.max_keys, config.max_bytes)
+
+    def _keyed(self, step: KeyedStep, stream: Stream[Any]) -> Stream[Any]:
+        logic = GroupStep(
+            self._run,
+            step.id,
+            step.stage,
+            emit=step.emit,
+            partitions=step.partitions,
+            ordered=step.ordered,
+            limits=self._limits,
+            ttl=self._plan.definition.config.ttl,
+        )
+        return self._chunks(step.id, op.stateful_batch(step.id, stream, logic), logic.vault)
+
+    def _chunks(self, step_id: str, stream: Stream[Any], vault: Vault) -> Stream[Any]:
+        """Send the chunks of a step's state to the steps that keep them; the rest goes on."""
+        branches = op.branch(f"{step_id}_chunks", stream, is_chunk)
+        for slot in range(SLOTS):
+            keeper = ChunkStep(vault, slot)
+            own = op.filter(f"{step_id}_chunks_{slot}", branches.trues, keeper.wanted)
+            op.stateful_batch(f"{step_id}_chunk_{slot}", own, keeper)
+        return branches.falses
+
     def _when(self, name: str, when: Program | None) -> StageStep | None:
         return None if when is None else StageStep(self._run, when, (f"{name}.when",), (STRICT,))
 
     def _sink(self, plan: SinkPlan, stream: Stream[Any]) -> Stream[Any]:
         name = "sink" if len(self._plan.definition.sinks) == 1 else f"sinks.{plan.name}"
-        step_id = f"sink_{plan.name}"
+        step_id = f"sink_{plan.stored_name}"
         when = self._when(name, plan.when)
         sink = foreign_sink(self._run, step_id, plan.sink) if isinstance(plan.sink, Sink) else plan.sink
         routed = op.flat_map_batch(f"{step_id}_route", stream, RouteStep(self._run, sink, when))

@@ -30,7 +30,7 @@ from ..core.stages.shapes import check_windows
 from ..core.stages.windowed import WindowStage
 from ..dsl.check import idle_milliseconds
 from ..dsl.model import StreamingPipelineDefinition
-from ..errors import Problems, Where
+from ..errors import Problems, Where, did_you_mean
 from ..policy.model import StreamingErrorPolicy
 from ..runtime.clocks import Clocks
 from ..runtime.windows import WindowPlace
@@ -108,6 +108,8 @@ class SinkPlan:
     sink: StreamingSink | Sink[Any]
     when: Program | None
     policy: StreamingErrorPolicy
+    stored_name: str
+    """The name under which a checkpoint knows it."""
 
 
 @dataclass(frozen=True)
@@ -189,6 +191,9 @@ def make_plan(definition: StreamingPipelineDefinition) -> Plan:
     steps = _Steps(definition, emit, bounded).make(segments(stages)) if not problems else ()
     sinks = []
     names = definition.sink_names()
+    stored_names = {new: old for old, new in definition.config.state_aliases.items()}
+    if not problems:
+        check_settings(definition, steps, emit, names, problems)
     for i, (name, spec) in enumerate(zip(names, definition.sinks, strict=True)):
         where = Where.at("sink") if len(names) == 1 else Where.at("sinks", i)
         when = None
@@ -196,7 +201,8 @@ def make_plan(definition: StreamingPipelineDefinition) -> Plan:
             query = parse_query(spec.when, where / "when", Parser(problems, definition.resources))
             when = Program((Match(where / "when", query),))
         sink = spec.open(where, connections=definition.connections, resources=definition.resources)
-        sinks.append(SinkPlan(name, spec.type or type(sink).__name__, sink, when, policies.for_sink(name)))
+        stored = stored_names.get(f"sink_{name}", f"sink_{name}").removeprefix("sink_")
+        sinks.append(SinkPlan(name, spec.type or type(sink).__name__, sink, when, policies.for_sink(name), stored))
     return Plan(
         definition,
         source,
@@ -284,6 +290,36 @@ def steps_of(definition: StreamingPipelineDefinition, stages: Sequence[Stage], e
     return _Steps(definition, emit, bounded=True).make(segments(stages))
 
 
+def check_settings(
+    definition: StreamingPipelineDefinition,
+    steps: Sequence[Step],
+    emit: str,
+    sinks: Sequence[str],
+    problems: Problems,
+) -> None:
+    """Report the settings of state that do not fit the steps."""
+    config, where = definition.config, Where.at("config")
+    keyed = [step for step in steps if isinstance(step, KeyedStep)]
+    if config.ttl is not None and emit == "final" and keyed:
+        hint = "leave ttl out, or set emit to 'update'"
+        problems.add(where / "ttl", "keys that are forgotten would be missing from final results", hint)
+    aliases = config.state_aliases
+    known = {step.id: step.id for step in steps if not isinstance(step, FusedStep)}
+    known |= {f"sink_{name}": f"sink_{name}" for name in sinks}
+    now = {aliases.get(name, name) for name in known}
+    for old, new in aliases.items():
+        if new not in now or (old not in known and not old.startswith("sink_")):
+            hint = did_you_mean(new, now) or f"known are {', '.join(sorted(now))}"
+            problems.add(where / "state_aliases" / old, f"there is no stateful step '{new}'", hint)
+    if len(set(aliases.values())) < len(aliases):
+        problems.add(where / "state_aliases", "two steps cannot have the same name now")
+    fields = {f"{step.id}.{name}" for step in keyed for name in step.stage.fingerprint.get("fields", ())}
+    for name in config.start_empty:
+        if name not in fields:
+            hint = did_you_mean(name, fields) or f"known are {', '.join(sorted(fields)) or 'none'}"
+            problems.add(where / "start_empty", f"there is no field '{name}' of a step with state", hint)
+
+
 class _Steps:
     """Names and makes the steps of a plan."""
 
@@ -293,6 +329,7 @@ class _Steps:
         self._policies = definition.policies()
         self._emit = emit
         self._taken = {"source", "delivered", "dead_letters"}
+        self._stored = {new: old for old, new in definition.config.state_aliases.items()}
 
     def make(self, plan: Sequence[Segment]) -> list[Step]:
         steps: list[Step] = []
@@ -343,8 +380,10 @@ class _Steps:
         return self._policies.for_stage(self._definition.stages[index].name, index)
 
     def _state_id(self, stage: Stage) -> str:
+        """The id of a step with state; one that was renamed keeps the id that its state is stored under."""
         own = self._definition.stages[_index(stage)].name
-        return self._free(own or stage.name.lstrip("$"))
+        name = own or stage.name.lstrip("$")
+        return self._free(self._stored.get(name, name))
 
     def _free(self, name: str) -> str:
         free, number = name, 1

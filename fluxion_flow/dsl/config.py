@@ -63,6 +63,19 @@ def _yes_or_no(value: Any) -> bool:
     return found
 
 
+_UNITS = {"": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
+
+
+def _size(value: Any) -> int:
+    """Bytes from a number, or from ``"512 MB"``."""
+    found = re.fullmatch(r"\s*(\d{1,18})\s*([A-Za-z]*)\s*", value) if isinstance(value, str) else None
+    if found is not None and found[2].upper() in _UNITS:
+        value = int(found[1]) * _UNITS[found[2].upper()]
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise FieldError(f"must be a size in bytes, got {shown(value)}", "such as 500000000, 500MB or 2GiB")
+    return value
+
+
 def _text(value: Any) -> str:
     if not isinstance(value, str):
         raise FieldError(f"must be a text, got {shown(value)}")
@@ -108,6 +121,25 @@ def _labels(value: Any) -> dict[str, str]:
     return {name: str(text).lower() if isinstance(text, bool) else str(text) for name, text in value.items()}
 
 
+def _aliases(value: Any) -> dict[str, str]:
+    """Old names and new ones from a mapping, or from ``group=totals,sink_a=sink_b``."""
+    if isinstance(value, str):
+        pairs = [pair.partition("=") for pair in value.split(",") if pair.strip()]
+        value = {old.strip(): new.strip() for old, _, new in pairs}
+    if not isinstance(value, Mapping) or not all(isinstance(n, str) and n for pair in value.items() for n in pair):
+        raise FieldError(f"must map old names of steps to new ones, got {shown(value)}", "such as {group: totals}")
+    return dict(value)
+
+
+def _names(value: Any) -> tuple[str, ...]:
+    """Names from a list, or from ``group.n,group.most``."""
+    if isinstance(value, str):
+        value = [name.strip() for name in value.split(",") if name.strip()]
+    if not isinstance(value, (list, tuple)) or not all(isinstance(name, str) for name in value):
+        raise FieldError(f"must be a list of fields, got {shown(value)}", "such as [group.total]")
+    return tuple(value)
+
+
 def fold_name(name: str) -> str:
     """A stage's name as an environment variable holds it: ``line-totals`` is ``LINE_TOTALS``."""
     return re.sub(r"[^A-Z0-9]", "_", name.upper())
@@ -142,9 +174,14 @@ class StreamingRuntimeConfig:
     ``batch_size`` is in documents. ``emit``: what ``$group`` and its like send on, ``"update"`` (each changed group,
     after every batch) or ``"final"`` (each group once, at completion); ``None`` is ``"update"`` on an unbounded
     source and ``"final"`` on a bounded one. ``drain_timeout`` and ``flush_interval`` are in seconds (``"500ms"`` is
-    accepted). ``state_partitions`` is how many parts the state of a keyed stage is split into. ``labels`` go with
-    every metric, as does ``environment``. ``concurrency`` is how many enrichments of a batch are under way at a
-    time. ``seed`` is for ``$rand`` and ``$sampleRate``. ``granularity`` is for error policies that name none.
+    accepted). ``state_partitions`` is how many parts the state of a keyed stage is split into. ``max_keys`` and
+    ``max_bytes`` (``"2GB"`` is accepted) end the run when a step holds more state in one process. ``ttl``, in seconds
+    of record time, forgets the keys that no record touches for so long. ``standby``: a run waits for a checkpoint
+    store that another run holds, and takes over. ``state_aliases`` maps the names of steps in the checkpoint to their
+    names now; ``start_empty`` lists the fields (``step.field``) that may begin empty where groups are stored without
+    them. ``labels`` go with every metric, as does ``environment``. ``concurrency`` is how many enrichments of a batch
+    are under way at a time. ``seed`` is for ``$rand`` and ``$sampleRate``. ``granularity`` is for error policies that
+    name none.
 
     ``status_port`` has the run serve its health, its metrics and its status page, process *n* of several on the port
     behind by *n*; ``None``: not at all. It listens on ``status_host``; elsewhere than on loopback only with a
@@ -159,6 +196,12 @@ class StreamingRuntimeConfig:
     drain_timeout: float = field(default=30.0, metadata=reads(duration()))
     flush_interval: float = field(default=1.0, metadata=reads(duration()))
     state_partitions: int = field(default=16, metadata=reads(_integer(1)))
+    max_keys: int | None = field(default=None, metadata=reads(optional(_integer(1))))
+    max_bytes: int | None = field(default=None, metadata=reads(optional(_size)))
+    ttl: float | None = field(default=None, metadata=reads(optional(duration(zero=False))))
+    standby: bool = field(default=False, metadata=reads(_yes_or_no))
+    state_aliases: Mapping[str, str] = field(default_factory=dict, metadata=reads(_aliases))
+    start_empty: tuple[str, ...] = field(default=(), metadata=reads(_names))
     labels: Mapping[str, str] = field(default_factory=dict, metadata=reads(_labels))
     environment: str = field(default="", metadata=reads(_text))
     concurrency: int = field(default=16, metadata=reads(_integer(1)))

@@ -10,13 +10,18 @@ import argparse
 import contextlib
 import gc
 import os
+import signal
 import sys
+import threading
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 
 from .drain import install_signal_handlers
 from .ending import install_ending
 from .lease import take_lease
+from .manifest import Manifest
 from .store import check_store
 
 
@@ -62,10 +67,11 @@ def _hosts(environ: dict[str, str]) -> str:
     return ";".join(Path(path).read_text().split()) if path and Path(path).is_file() else ""
 
 
-def enter(pipeline: str) -> None:
-    """Prepare the process for a run of ``pipeline``, when `python -m bytewax.run` is what runs.
+def enter(manifest: Manifest, *, standby: bool = False) -> None:
+    """Prepare the process for a run, when `python -m bytewax.run` is what runs.
 
-    Raises :class:`~fluxion_flow.runtime.lease.StoreInUse`, :class:`~fluxion_flow.runtime.store.StoreUnreadable` and
+    With ``standby`` it waits until the checkpoint store is free. Raises
+    :class:`~fluxion_flow.runtime.lease.StoreInUse`, :class:`~fluxion_flow.runtime.store.StoreUnreadable` and
     :class:`~fluxion_flow.runtime.manifest.IncompatibleCheckpoint`.
     """
     found = entry()
@@ -73,9 +79,28 @@ def enter(pipeline: str) -> None:
         return
     install_ending()
     if found.store is not None and found.store.is_dir():
-        take_lease(found.store, found.process, found.addresses)
-        check_store(found.store, pipeline, whole=not found.addresses)
+        with _ended_by_signals():
+            take_lease(found.store, found.process, found.addresses, wait=standby)
+        check_store(found.store, manifest, whole=not found.addresses)
     install_signal_handlers()
+
+
+@contextlib.contextmanager
+def _ended_by_signals() -> Iterator[None]:
+    """Let a signal end the process at once, with exit code 0: nothing has begun that could be drained."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, _leave) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _leave(number: int, frame: FrameType | None) -> None:
+    raise SystemExit(0)
 
 
 def tune_garbage_collector() -> None:
@@ -83,8 +108,12 @@ def tune_garbage_collector() -> None:
 
     Saves a tenth of a whole flow and more. Only where the process is ours, under `python -m bytewax.run`.
     """
-    if entry() is None:
-        return
+    if entry() is not None:
+        freeze()
+
+
+def freeze() -> None:
+    """Take all that is there out of collections for good, and collect more seldom."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 50)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
-from ..connect.spi import Document
+from ..connect.spi import Batch, Document
 
 
 @dataclass(slots=True)
@@ -41,6 +42,13 @@ class Partial:
     timestamp: int
     indexes: list[int] | None = None
 
+    def without(self, keys: Iterable[Any]) -> Partial:
+        """The same without some of its keys."""
+        left_out = set(keys)
+        kept = [(n, key) for n, key in enumerate(self.groups) if key not in left_out]
+        indexes = None if self.indexes is None else [self.indexes[n] for n, _ in kept]
+        return replace(self, groups={key: self.groups[key] for _, key in kept}, indexes=indexes)
+
 
 @dataclass(slots=True)
 class Progress:
@@ -61,6 +69,26 @@ class Ordered:
 
     documents: list[Document]
     places: list[tuple[str, int, int]]
+
+
+_KINDS: dict[str, Callable[..., Any]] = {"completed": Completed, "partial": Partial, "ordered": Ordered}
+
+
+def as_plain(item: Any) -> list[Any]:
+    """What goes to a part of a keyed or gathering step as plain data, for a snapshot."""
+    if isinstance(item, Batch):
+        return ["batch", item.documents, item.partition, item.position, item.timestamp]
+    kind = next(kind for kind, known in _KINDS.items() if item.__class__ is known)
+    return [kind, *(getattr(item, field.name) for field in fields(item))]
+
+
+def from_plain(plain: list[Any]) -> Any:
+    """What :func:`as_plain` was given."""
+    kind, *values = plain
+    if kind == "batch":
+        documents, partition, position, timestamp = values
+        return Batch(documents, partition, position, timestamp=timestamp)
+    return _KINDS[kind](*values)
 
 
 def to_part(part: str, item: Any) -> tuple[str, tuple[str, Any]]:

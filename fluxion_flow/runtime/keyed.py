@@ -1,34 +1,51 @@
-"""Keyed and whole stages as Bytewax state: groups by logical partition, and the gathering of a bounded input."""
+"""Keyed stages as Bytewax state: the groups of one logical partition, their limits and their time to live."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Iterable
+from datetime import datetime, timezone
 from typing import Any
 
 from bytewax.operators import StatefulBatchLogic
 
 from ..connect.spi import Batch, Document
-from ..core.environment import Environment
-from ..core.stages.shapes import Keyed, Whole
-from .failure import RunFailed
-from .items import Completed, Completion, Ordered, Partial, to_part
+from ..core.stages.shapes import Keyed
+from .chunks import SOON, Ledger, Vault, not_read
+from .forget import Recency
+from .items import Completed, Completion, Ordered, Partial, as_plain, from_plain
+from .limits import Limits, Watched
+from .manifest import IncompatibleCheckpoint
 from .run import DERIVED, Run
 from .snapshots import pack, unpack
 
-STATE_VERSION = 1
+STATE_VERSION = 2
+"""Version 1 held the whole state in each row; it can still be resumed from."""
 
 
 class GroupStep:
-    """Builds the state of a keyed stage's partitions; ``emit`` is ``"update"`` or ``"final"``."""
+    """Builds the state of a keyed stage's partitions; ``emit`` is ``"update"`` or ``"final"``, ``ttl`` in seconds."""
 
-    def __init__(self, run: Run, step: str, stage: Keyed, *, emit: str, partitions: int, ordered: bool) -> None:
+    def __init__(
+        self,
+        run: Run,
+        step: str,
+        stage: Keyed,
+        *,
+        emit: str,
+        partitions: int,
+        ordered: bool,
+        limits: Limits,
+        ttl: float | None = None,
+    ) -> None:
         self.run = run
         self.step = step
         self.stage = stage
         self.emit = emit
         self.partitions = partitions
         self.ordered = ordered
+        self.ttl = None if ttl is None else int(ttl * 1000)
+        self.vault = Vault()
+        self.watched = Watched(run, step, limits)
 
     def __call__(self, resume: Any) -> GroupLogic:
         return GroupLogic(self, resume)
@@ -40,41 +57,120 @@ class GroupLogic(StatefulBatchLogic[Any, Any, Any]):
     def __init__(self, step: GroupStep, resume: Any) -> None:
         self._step = step
         self._state = step.stage.state(ordered=step.ordered)
+        self._recency = None if step.ttl is None else Recency(step.ttl)
         self._completion = Completion()
         self._sequence = 0
         self._part = ""
         self._timestamp = 0
         self._told = False
         """Whether what is held has left already: a run may end between its last epoch and its exit, and be resumed."""
+        self._changed: dict[Any, None] = {}
+        """The keys that have changed since they were last packed."""
+        self._row: dict[str, Any] | None = None
+        """The stored state, until it has been read: its chunks are elsewhere."""
+        self._early: list[Any] = []
+        """What came before the chunks."""
         if resume is not None:
+            resume = upgraded(resume, step.step)
             self._part, self._sequence, self._timestamp = resume["part"], resume["sequence"], resume["timestamp"]
             self._told = resume["told"]
-            self._state.load(unpack(resume["state"]))
+            self._row = resume
+            self._early = [from_plain(item) for item in unpack(resume["early"])] if resume["early"] else []
+            if self._recency is not None:
+                self._recency.origins = dict(resume["origins"])
+        self._ledger = Ledger(self._pack_changes, self._pack_all, resume)
+
+    # -- reading -------------------------------------------------------------------------------------------------------
+
+    def _ready(self) -> bool:
+        """Whether the state is here; a resumed one is read as soon as its chunks are."""
+        if self._row is None:
+            return True
+        if not self._step.vault.has(self._part, self._ledger.slots):
+            return False
+        self._row = None
+        for piece in [*self._step.vault.take(self._part, self._ledger.slots), *self._ledger.pending]:
+            self._unpack(piece)
+        if self._recency is not None:
+            self._recency.loaded()
+        return True
+
+    def _unpack(self, piece: bytes) -> None:
+        plain = unpack(piece)
+        keys = self._state.load(plain["state"])
+        gone = plain["gone"]
+        self._state.discard(gone)
+        if self._recency is not None:
+            self._recency.load(keys, plain["last"] or [self._timestamp] * len(keys), gone)
+
+    # -- working -------------------------------------------------------------------------------------------------------
 
     def on_batch(self, values: list[Any]) -> tuple[list[Any], bool]:
+        self._part = values[0][0]
+        return self._work([*self._early, *(item for _, item in values)])
+
+    def on_notify(self) -> tuple[list[Any], bool]:
+        return self._work(self._early)
+
+    def notify_at(self) -> datetime | None:
+        return datetime.now(timezone.utc) + SOON if self._early else None
+
+    def on_eof(self) -> tuple[list[Any], bool]:
+        if not self._early:
+            return [], StatefulBatchLogic.RETAIN
+        out, _ = self._work(self._early)
+        if self._early:
+            raise not_read(self._step.run.pipeline, self._step.step)
+        return out, StatefulBatchLogic.RETAIN
+
+    def _work(self, items: list[Any]) -> tuple[list[Any], bool]:
+        if not self._ready():
+            self._early = items
+            return [], StatefulBatchLogic.RETAIN
+        self._early = []
         out: list[Any] = []
         changed: dict[Any, None] = {}
-        for part, item in values:
-            self._part = part
+        for item in items:
             if item.__class__ is Partial:
                 self._told = False
                 self._timestamp = max(self._timestamp, item.timestamp)
-                changed.update(dict.fromkeys(self._state.merge(item.groups, item.origin, item.position, item.indexes)))
-            elif item.__class__ is Completed and self._completion.heard(item):
+                if self._recency is not None:
+                    item = self._fresh(self._recency, item)
+                keys = self._state.merge(item.groups, item.origin, item.position, item.indexes)
+                changed.update(dict.fromkeys(keys))
+            elif item.__class__ is Completed and self._completed(item):
                 if self._step.emit == "final" and not self._told:
                     self._final(out)
                     self._told = True
                 elif self._step.emit == "update":
-                    self._updated(list(changed), out)
+                    self._updated(changed, out)
+                    self._changed.update(changed)
                     changed = {}
                 out.append(Completed(self._step.step, self._part, self._step.partitions))
-        if changed and self._step.emit == "update":
-            self._updated(list(changed), out)
-        return out, StatefulBatchLogic.RETAIN
+        if changed:
+            self._changed.update(changed)
+            if self._step.emit == "update":
+                self._updated(changed, out)
+        live = len(self._state)
+        self._step.watched.keys(self._part, live)
+        return out + self._ledger.moved(self._part, len(self._changed), live), StatefulBatchLogic.RETAIN
 
-    def _updated(self, keys: list[Any], out: list[Any]) -> None:
-        if keys:
-            out.append(self._batch(self._state.documents(keys)))
+    def _completed(self, marker: Completed) -> bool:
+        if self._recency is not None:
+            self._recency.completed(marker.part)
+        return self._completion.heard(marker)
+
+    def _fresh(self, recency: Recency, partial: Partial) -> Partial:
+        """A partial result without what is out of date already, after forgetting the keys whose time is over."""
+        over, old = recency.touch(partial.groups, partial.timestamp, partial.origin)
+        self._state.discard(over)
+        self._changed.update(dict.fromkeys(over))
+        return partial.without(old) if old else partial
+
+    def _updated(self, keys: Iterable[Any], out: list[Any]) -> None:
+        held = [key for key in keys if key in self._state]
+        if held:
+            out.append(self._batch(self._state.documents(held)))
 
     def _final(self, out: list[Any]) -> None:
         documents = self._state.documents()
@@ -89,92 +185,55 @@ class GroupLogic(StatefulBatchLogic[Any, Any, Any]):
         partition = f"{self._step.step}/{int(self._part):05d}"
         return Batch(documents, partition, self._sequence, (), self._timestamp, [], {DERIVED: True})
 
+    # -- writing -------------------------------------------------------------------------------------------------------
+
+    def _pack_changes(self) -> bytes:
+        held = [key for key in self._changed if key in self._state]
+        gone = [key for key in self._changed if key not in self._state] if len(held) < len(self._changed) else []
+        self._changed = {}
+        return self._packed(held, self._state.dump(held), gone)
+
+    def _pack_all(self) -> bytes:
+        self._changed = {}
+        return self._packed(self._state.keys() if self._recency is not None else [], self._state.dump(), [])
+
+    def _packed(self, keys: list[Any], plain: Any, gone: list[Any]) -> bytes:
+        last = None if self._recency is None else self._recency.dump(keys)
+        return pack({"state": plain, "gone": gone, "last": last}, shares=self._state.shares)
+
     def snapshot(self) -> Any:
-        state = pack(self._state.dump())
-        run = self._step.run
-        if run.listeners.wants("on_state"):
-            context = run.context(self._step.step)
-            context.partition = self._part
-            run.listeners.tell("on_state", context, keys=len(self._state), size=len(state))
+        if self._row is not None:
+            early = pack([as_plain(item) for item in self._early]) if self._early else b""
+            return {**self._row, "early": early}
+        live, watched, ledger = len(self._state), self._step.watched, self._ledger
+        ledger.end_epoch(len(self._changed), live)
+        if watched.too_large(self._part, ledger.size):
+            ledger.rewrite(live)  # the superseded entries must not be what makes it too large
+        watched.written(self._part, live, ledger.size, ledger.least)
         return {
             "v": STATE_VERSION,
             "part": self._part,
             "sequence": self._sequence,
             "timestamp": self._timestamp,
             "told": self._told,
-            "keys": len(self._state),
-            "state": state,
+            "keys": live,
+            "early": b"",
+            "origins": {} if self._recency is None else self._recency.origins,
+            **ledger.row(),
         }
 
 
-class GatherStep:
-    """Builds the memory of a stage that needs every document: they are kept, put in order, and run at completion."""
-
-    def __init__(self, run: Run, step: str, stages: Sequence[Whole]) -> None:
-        self.run = run
-        self.step = step
-        self.stages = list(stages)
-
-    def __call__(self, resume: Any) -> GatherLogic:
-        return GatherLogic(self, resume)
+ALONE: dict[str, Any] = {"early": b"", "origins": {}, "behind": 0, "dropped": []}
 
 
-class GatherLogic(StatefulBatchLogic[Any, Any, Any]):
-    """All documents of a bounded source, in the order of an offline run."""
-
-    def __init__(self, step: GatherStep, resume: Any) -> None:
-        self._step = step
-        self._completion = Completion()
-        self._chunks: list[tuple[tuple[str, int, int], list[Document]]] = []
-        self._timestamp = 0
-        self._told = False
-        if resume is not None:
-            self._told = resume["told"]
-            self._chunks = [((c[0][0], c[0][1], c[0][2]), c[1]) for c in unpack(resume["state"])]
-            self._timestamp = resume["timestamp"]
-
-    def on_batch(self, values: list[Any]) -> tuple[list[Any], bool]:
-        out: list[Any] = []
-        for _, item in values:
-            if item.__class__ is not Completed:
-                self._told = False
-            if item.__class__ is Batch:
-                self._timestamp = max(self._timestamp, item.timestamp)
-                self._chunks.append(((item.partition, item.position, 0), item.documents))
-            elif item.__class__ is Ordered:
-                self._chunks += [(place, [d]) for place, d in zip(item.places, item.documents, strict=True)]
-            elif item.__class__ is Completed and self._completion.heard(item):
-                if not self._told:
-                    self._finish(out)
-                    self._told = True
-                out.append(Completed(self._step.step, "0", 1))
-        return out, StatefulBatchLogic.RETAIN
-
-    def _finish(self, out: list[Any]) -> None:
-        self._chunks.sort(key=lambda chunk: chunk[0])
-        documents = [d for _, chunk in self._chunks for d in chunk]
-        env = Environment(partition="0", timestamp=self._timestamp, seed=self._step.run.seed)
-        for stage in self._step.stages:
-            try:
-                documents = stage.run(documents, env)
-            except Exception as error:  # noqa: BLE001 - a stage that needs everything has nothing to leave out
-                raise RunFailed(self._step.run.pipeline, str(stage.where), error) from None
-        size = self._step.run.batch_size
-        for start in range(0, len(documents), size):
-            chunk = documents[start : start + size]
-            out.append(Batch(chunk, self._step.step, start, (), self._timestamp, [], {DERIVED: True}))
-
-    def snapshot(self) -> Any:
-        return {"v": STATE_VERSION, "timestamp": self._timestamp, "told": self._told, "state": pack(self._chunks)}
-
-
-def route_to_gather(items: list[Any]) -> list[Any]:
-    """Everything but dead letters goes to the one part of a gathering step."""
-    out = []
-    for item in items:
-        if item.__class__ is tuple:
-            item = item[1]
-        if item.__class__ is Batch and item.positions:
-            item = replace(item, positions=())  # the order of batches is enough, and positions may be costly to find
-        out.append(to_part("0", item) if item.__class__ in (Batch, Completed, Ordered) else item)
-    return out
+def upgraded(row: Any, step: str) -> dict[str, Any]:
+    """A stored row in the present form. Raises :class:`IncompatibleCheckpoint` for one of a later version."""
+    if row["v"] == 1:
+        plain = unpack(row["state"])
+        piece = pack({"state": plain, "gone": [], "last": None})
+        count = len(plain["entries"])
+        return {**row, "v": STATE_VERSION, "chunks": [], "pieces": [piece], "count": count, "keys": count, **ALONE}
+    if row["v"] != STATE_VERSION:
+        raise IncompatibleCheckpoint.of_version(step, row["v"], STATE_VERSION)
+    found: dict[str, Any] = row
+    return found

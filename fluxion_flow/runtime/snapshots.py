@@ -35,9 +35,19 @@ class _Reader(pickle.Unpickler):
         raise SnapshotError(f"a stored state names {module}.{name}, which is not plain data")
 
 
-def pack(state: Any) -> bytes:
-    """Plain data as bytes; what is packed may change afterwards."""
-    return pickle.dumps(state, protocol=5)
+def pack(state: Any, *, shares: bool = True) -> bytes:
+    """Plain data as bytes; what is packed may change afterwards.
+
+    ``shares``: an object that occurs again is written once, so that names of fields are not held once a document. For
+    small values without documents among them it takes ten times as long to look for those.
+    """
+    if shares:
+        return pickle.dumps(state, protocol=5)
+    out = io.BytesIO()
+    pickler = pickle.Pickler(out, 5)
+    pickler.fast = True
+    pickler.dump(state)
+    return out.getvalue()
 
 
 def unpack(data: bytes) -> Any:

@@ -35,6 +35,8 @@ class StageStep:
         self.program = program
         self._names = list(names)
         self._policies = list(policies)
+        self._joins = program.accumulates
+        """Whether batches of one partition that come together give one result together."""
         self._worker = PerWorker(self._make_worker)
 
     def _make_worker(self) -> _StageWorker:
@@ -55,7 +57,7 @@ class StageStep:
             if item.__class__ is tuple:
                 item = item[1]
             if item.__class__ is Batch:
-                if together and (not self.program.accumulates or together[0].partition != item.partition):
+                if together and (not self._joins or together[0].partition != item.partition):
                     worker.batches(together, out)
                     together = []
                 together.append(item)
@@ -77,8 +79,12 @@ class CombineStep(StageStep):
         policies: Sequence[StreamingErrorPolicy],
         partitions: int,
         ordered: bool,
+        *,
+        timed: bool = False,
     ) -> None:
+        """``timed``: the time of each batch matters, so that no two may be joined."""
         super().__init__(run, program, names, policies)
+        self._joins = self._joins and not timed
         self._partitions = partitions
         self._ordered = ordered
 

@@ -7,11 +7,13 @@ wants to look at one (`fluxion checkpoint` is built on these):
   manifest of the definition that wrote it, and per stateful step the keys and bytes (:class:`StepState`);
 - :func:`stored_states` gives every state that a resume would load, as plain data (:class:`Stored`);
 - :func:`store_problems` lists what is wrong with the files, in words; empty when all is well;
+- :func:`make_store` makes a new store;
 - :func:`copy_store` makes a consistent copy of the files while no run holds the store;
 - :func:`~fluxion_flow.runtime.lease.holder` tells the process that holds a store;
-- :meth:`~fluxion_flow.runtime.manifest.Manifest.changes` tells what a definition changes against a stored manifest.
+- :meth:`~fluxion_flow.runtime.manifest.Manifest.changes` and ``accepted`` tell what a definition changes against a
+  stored manifest; :func:`~fluxion_flow.compiler.lower.manifest_of` gives the manifest of a plan.
 
-Nothing here changes a store. How Bytewax chooses the resume epoch and which states it loads was taken from
+Nothing else here changes a store. How Bytewax chooses the resume epoch and which states it loads was taken from
 ``src/recovery.rs`` of Bytewax 0.21.
 """
 
@@ -25,11 +27,14 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import FluxionError
-from .manifest import IncompatibleCheckpoint
+from .manifest import IncompatibleCheckpoint, Manifest
 from .snapshots import SnapshotError, unpack
 
 PARTITIONS = "part-*.sqlite3"
 TABLES = frozenset({"parts", "exs", "fronts", "commits", "snaps"})
+PAGE = 16384
+"""Bytes of a page of a new store."""
+
 WHAT_TO_DO = "restore it from a backup of the whole store, or begin with an empty store (and read the source anew)"
 
 
@@ -94,6 +99,23 @@ class Contents:
     resume_epoch: int | None
     manifest: dict[str, Any] | None
     steps: tuple[StepState, ...]
+
+
+def make_store(store: Path, partitions: int) -> None:
+    """Make a new checkpoint store of so many files. Raises :class:`OSError`.
+
+    Its pages are larger than SQLite's own, so that a large state is written in a half of the time.
+    """
+    from bytewax.recovery import init_db_dir
+
+    store.mkdir(parents=True, exist_ok=True)
+    init_db_dir(store, partitions)  # type: ignore[no-untyped-call]
+    for path in _files(store):
+        with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+            for statement in ("journal_mode = DELETE", f"page_size = {PAGE}"):
+                connection.execute(f"PRAGMA {statement}")
+            connection.execute("VACUUM")
+            connection.execute("PRAGMA journal_mode = WAL")
 
 
 def read_store(store: Path) -> Contents:
@@ -215,13 +237,13 @@ def copy_store(store: Path, target: Path) -> None:
             raise StoreUnreadable(f"{path.name} cannot be copied: {error}") from error
 
 
-def check_store(store: Path, pipeline: str, *, whole: bool = True) -> None:
-    """Refuse a store with missing or damaged files, and one that another pipeline wrote.
+def check_store(store: Path, manifest: Manifest, *, whole: bool = True) -> None:
+    """Refuse a store with missing or damaged files, and one that this definition cannot resume from.
 
-    The state of another pipeline would be passed over in silence. Raises :class:`StoreUnreadable` and
-    :class:`IncompatibleCheckpoint`.
+    Raises :class:`StoreUnreadable` and :class:`~fluxion_flow.runtime.manifest.IncompatibleCheckpoint`.
     """
     _must_be_sound(store, whole=whole)
+    pipeline: str = manifest.plain["pipeline"]
     writers: set[str] = set()
     for path in _files(store):
         writers |= {step.split(".", 1)[0] for (step,) in _rows(path, "SELECT DISTINCT step_id FROM snaps")}
@@ -231,6 +253,9 @@ def check_store(store: Path, pipeline: str, *, whole: bool = True) -> None:
             f"checkpoint store {str(store)!r} was written by pipeline {names}, not by {pipeline!r}; "
             "rename the pipeline back, or give it a store of its own"
         )
+    for state in stored_states(store, f"{pipeline}.source"):
+        if state.plain is not None:
+            manifest.check(state.plain["manifest"])
 
 
 def _executions(store: Path) -> tuple[Execution, ...]:

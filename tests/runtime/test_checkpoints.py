@@ -14,10 +14,14 @@ from trial import DEAD, ids, numbered, run
 
 from fluxion_flow import PipelineBuilder, pipeline
 from fluxion_flow.connect.spi import Batch, Cursor, SourceReader, StreamingSource
-from fluxion_flow.runtime import snapshots
+from fluxion_flow.runtime import manifest, snapshots
 from fluxion_flow.runtime import source as runtime_source
 
 GROUP = {"$group": {"_id": {"$mod": ["$n", 3]}, "total": {"$sum": "$n"}}}
+COUNTED = {**GROUP["$group"], "n": {"$count": {}}}
+SUMS = {"$add": [135, {"$multiply": [10, "$_id"]}]}
+"""What the totals are, from the key."""
+
 DOUBLE = {"$set": {"n": {"$multiply": ["$n", 2]}}}
 
 
@@ -66,6 +70,17 @@ ALLOWED = [
     ("another batch size", [GROUP], {"batch_size": 7}),
     ("another error policy", [{**GROUP, "on_error": {"dead_letter": DEAD}}], {}),
     ("a new sink", [GROUP], {"more": True}),
+    ("another name, with an alias", [{**GROUP, "name": "totals"}], {"state_aliases": {"group": "totals"}}),
+    (
+        "a field less",
+        [{"$group": {"_id": {"$mod": ["$n", 3]}}}, {"$set": {"total": SUMS}}],
+        {},
+    ),
+    (
+        "a field more, which may begin empty",
+        [{"$group": {**GROUP["$group"], "n": {"$count": {}}}}],
+        {"start_empty": ["group.n"]},
+    ),
 ]
 
 
@@ -79,6 +94,33 @@ def test_changes_that_keep_the_meaning_of_the_state(
         data = data.sink(MemorySink("more"), name="more")
     assert run(data, store=tmp_path / "s", **changes).error == ""
     assert {x["_id"]: x["total"] for x in collected("out")} == {0: 135, 1: 145, 2: 155}
+
+
+def test_a_field_that_begins_empty_knows_what_came_since_and_others_keep_their_order(tmp_path: Path) -> None:
+    crashed(tmp_path / "s", GROUP)
+    group = {"_id": {"$mod": ["$n", 3]}, "seen": {"$push": "$n"}, "n": {"$count": {}}, "total": {"$sum": "$n"}}
+    new = ["group.n", "group.seen"]
+    assert run(flow({"$group": group}, crash=2), store=tmp_path / "s", start_empty=new).error != ""
+    assert run(flow({"$group": group}), store=tmp_path / "s", start_empty=new).error == ""
+    found = {x["_id"]: x for x in collected("out")}
+    assert {k: x["total"] for k, x in found.items()} == {0: 135, 1: 145, 2: 155}
+    assert sorted(n for x in found.values() for n in x["seen"]) == list(range(16, 30))
+    assert sum(x["n"] for x in found.values()) == 14
+
+
+def test_what_has_changed_and_does_no_harm_is_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    crashed(tmp_path / "s", GROUP)
+    caplog.set_level("INFO", "fluxion_flow.runtime.manifest")
+    manifest._said.clear()
+    group = {"_id": {"$mod": ["$n", 3]}, "n": {"$count": {}}}
+    assert run(flow(DOUBLE, {"$group": group}), store=tmp_path / "s", start_empty="group.n").error == ""
+    manifest._said.clear()
+    assert run(flow({"$group": group}), store=tmp_path / "s", start_empty="group.n").error == ""
+    assert [record.getMessage() for record in caplog.records] == [
+        "pipeline 'trial' resumes: field 'n' of step 'group' is new and begins empty in the groups that are there",
+        "pipeline 'trial' resumes: field 'total' of step 'group' is gone, its state is dropped",
+        "pipeline 'trial' resumes: stages without state have changed; what was delivered stays as it is",
+    ]
 
 
 # -- refusals ----------------------------------------------------------------------------------------------------------
@@ -96,7 +138,8 @@ REFUSED = [
         [{**GROUP, "name": "totals"}],
         {},
         [
-            "stateful step 'group' is gone (renamed or removed); its state would be lost",
+            "stateful step 'group' is gone (renamed or removed); its state would be lost; "
+            "if it is 'totals' now, set state_aliases to {group: totals}",
             "stateful step 'totals' is new; it has not seen the documents before the checkpoint",
         ],
     ),
@@ -118,13 +161,16 @@ REFUSED = [
         "another field",
         [changed(n={"$count": {}})],
         {},
-        ["stateful step 'group' changed: fields.n is new: {'$count': {}}"],
+        [
+            "stateful step 'group' changed: fields.n is new: {'$count': {}}; "
+            "to have it begin empty, set start_empty to [group.n]"
+        ],
     ),
     (
         "more partitions",
         [GROUP],
         {"state_partitions": 8},
-        ["stateful step 'group' changed: partitions was 16, now 8"],
+        ["stateful step 'group' changed: partitions was 16, now 8; set state_partitions to 16"],
     ),
 ]
 
@@ -184,10 +230,10 @@ def test_snapshots_hold_plain_data_with_a_version(tmp_path: Path) -> None:
     for step, states in snaps.items():
         for state in states:
             plain = Strict(io.BytesIO(state)).load()
-            assert plain["v"] == 1, step
-            for name in ("state", "letters"):
-                if name in plain:
-                    snapshots.unpack(plain[name])
+            assert plain["v"] == (2 if step == "trial.group" else 1), step
+            for packed in (plain.get("letters"), *plain.get("pieces", ())):
+                if packed is not None:
+                    snapshots.unpack(packed)
 
 
 def test_a_snapshot_that_names_a_class_is_not_read() -> None:

@@ -15,7 +15,7 @@ from trial import numbered, run
 from fluxion_flow import pipeline
 from fluxion_flow.runtime.entry import Entry, entry
 from fluxion_flow.runtime.lease import Holder, StoreInUse, holder, release_lease, take_lease
-from fluxion_flow.runtime.manifest import IncompatibleCheckpoint
+from fluxion_flow.runtime.manifest import IncompatibleCheckpoint, Manifest
 from fluxion_flow.runtime.store import (
     StoreUnreadable,
     check_store,
@@ -26,6 +26,12 @@ from fluxion_flow.runtime.store import (
 )
 
 GROUP = {"$group": {"_id": {"$mod": ["$n", 3]}, "total": {"$sum": "$n"}}}
+MANIFEST = Manifest(
+    "trial",
+    "MemorySource",
+    {"group": {"stage": "$group", "_id": {"$mod": ["$n", 3]}, "fields": {"total": {"$sum": "$n"}}, "partitions": 16}},
+    {"MemorySink": "MemorySink"},
+)
 NEXT = "restore it from a backup of the whole store, or begin with an empty store (and read the source anew)"
 
 
@@ -92,9 +98,9 @@ def wal_into_file(store: Path) -> None:
 def test_a_lost_file_is_named(store: Path) -> None:
     (store / "part-1.sqlite3").unlink()
     with pytest.raises(StoreUnreadable) as caught:
-        check_store(store, "trial")
+        check_store(store, MANIFEST)
     assert str(caught.value) == f"checkpoint store {str(store)!r}: part-1.sqlite3 of 3 files is missing; {NEXT}"
-    check_store(store, "trial", whole=False)
+    check_store(store, MANIFEST, whole=False)
 
 
 def test_files_that_are_damaged_are_all_named(store: Path) -> None:
@@ -137,7 +143,7 @@ def test_what_is_no_store(tmp_path: Path) -> None:
 
 def test_the_store_of_another_pipeline(store: Path) -> None:
     with pytest.raises(IncompatibleCheckpoint, match="was written by pipeline 'trial', not by 'other'"):
-        check_store(store, "other")
+        check_store(store, Manifest("other", "MemorySource", {}))
 
 
 # -- the lease ---------------------------------------------------------------------------------------------------------

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -89,6 +89,7 @@ class GroupState(KeyedState):
         self, fields: Sequence[Field], key_of: Callable[[Any], Any], merger: Merger, ordered: bool = False
     ) -> None:
         self._fields = [(i, f.name, f.accumulator) for i, f in enumerate(fields, 1)]
+        self._names = [f.name for f in fields]
         self._key_of = key_of
         self._merger = merger
         self._entries: dict[Any, list[Any]] = {}
@@ -128,22 +129,62 @@ class GroupState(KeyedState):
         return document
 
     def _joined(self, accumulator: Accumulator, by_origin: dict[str, Any]) -> Any:
+        if not by_origin:
+            return accumulator.zero()
         if len(by_origin) == 1:
             return next(iter(by_origin.values()))
         # merge may use its arguments up, and this state lives on
         states = (_copied(by_origin[origin]) for origin in sorted(by_origin))
         return functools.reduce(accumulator.merge, states)
 
-    def dump(self) -> Any:
-        places = None if self._first is None else [list(self._first[key]) for key in self._entries]
-        return {"entries": list(self._entries.values()), "places": places}
+    def dump(self, keys: Iterable[Any] | None = None) -> Any:
+        entries, first = self._entries, self._first
+        if keys is None:
+            places = None if first is None else [list(first[key]) for key in entries]
+            return {"entries": list(entries.values()), "places": places, "fields": self._names}
+        keys = list(keys)
+        places = None if first is None else [list(first[key]) for key in keys]
+        return {"entries": [entries[key] for key in keys], "places": places, "fields": self._names}
 
-    def load(self, plain: Any) -> None:
-        for entry in plain["entries"]:
-            self._entries[self._key_of(entry[0])] = entry
+    def load(self, plain: Any) -> list[Any]:
+        if plain.get("fields", self._names) != self._names:
+            self._rearrange(plain)
+        keys = [self._key_of(entry[0]) for entry in plain["entries"]]
+        self._entries.update(zip(keys, plain["entries"], strict=True))
         if self._first is not None:
-            for key, (origin, position, index) in zip(self._entries, plain["places"], strict=True):
+            for key, (origin, position, index) in zip(keys, plain["places"], strict=True):
                 self._first[key] = (origin, position, index)
+        return keys
+
+    def _rearrange(self, plain: Any) -> None:
+        """Put stored states in the order of the present fields; what is not stored begins empty."""
+        places = {name: i for i, name in enumerate(plain["fields"], 1)}
+        plain["entries"] = [
+            [
+                entry[0],
+                *(
+                    entry[places[name]] if name in places else {} if accumulator.ordered else accumulator.zero()
+                    for _, name, accumulator in self._fields
+                ),
+            ]
+            for entry in plain["entries"]
+        ]
+
+    def discard(self, keys: Iterable[Any]) -> None:
+        for key in keys:
+            self._entries.pop(key, None)
+            if self._first is not None:
+                self._first.pop(key, None)
+
+    def keys(self) -> list[Any]:
+        return list(self._entries)
+
+    def __contains__(self, key: Any) -> bool:
+        return key in self._entries
+
+    @property
+    def shares(self) -> bool:
+        return any(accumulator.ordered for _, _, accumulator in self._fields)
 
     def absorb(self, other: GroupState) -> None:
         if self._first is not None and other._first is not None:

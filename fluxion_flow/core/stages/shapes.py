@@ -6,7 +6,7 @@ A stage answers with one of these shapes; neither the offline run nor the stream
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -65,12 +65,29 @@ class KeyedState(ABC):
         """For every document of an ordered memory, where its key was first seen: origin, position, index."""
 
     @abstractmethod
-    def dump(self) -> Any:
-        """The state as plain data, independent of this object."""
+    def dump(self, keys: Iterable[Any] | None = None) -> Any:
+        """The state of ``keys``, or of all keys, as plain data; it is to be packed before the state changes again."""
 
     @abstractmethod
-    def load(self, plain: Any) -> None:
-        """Become the state that ``dump`` gave."""
+    def load(self, plain: Any) -> list[Any]:
+        """Take over what ``dump`` gave, in the place of what is held for the same keys; these come back, in order."""
+
+    @abstractmethod
+    def discard(self, keys: Iterable[Any]) -> None:
+        """Forget keys; those that are not held are passed over."""
+
+    @abstractmethod
+    def keys(self) -> list[Any]:
+        """The keys that are held, in the order in which :meth:`dump` has them."""
+
+    @abstractmethod
+    def __contains__(self, key: Any) -> bool:
+        """Whether a key is held."""
+
+    @property
+    def shares(self) -> bool:
+        """Whether parts of the state are likely to be the same objects, so that packing them once is worth its cost."""
+        return False
 
     @abstractmethod
     def absorb(self, other: Any) -> None:
