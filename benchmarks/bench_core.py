@@ -57,12 +57,18 @@ def main() -> None:
         count = len(orders)
         contenders = [
             Contender(OURS, count, lambda job=job: run_batch(orders, job.stages)),
-            *(Contender(LOOP + name, count, lambda loop=loop: loop(orders)) for name, loop in job.loops.items()),
+            *(
+                Contender(LOOP + name, count, lambda loop=loop: loop(orders))
+                for name, loop in {**job.loops, **job.same_bits}.items()
+            ),
         ]
         if mingo:
             result, timed = (lambda job=job: mingo.result(job.name)), (lambda job=job: mingo.seconds(job.name))
             contenders.append(Contender("mingo", count, result, timed))
         _compare(job, contenders)
+        for name, loop in job.same_bits.items():
+            if by_id(loop(orders)) != by_id(run_batch(orders, job.stages)):
+                sys.exit(f"{job.name}: {name} differs in some bit")
         if mongomock:
             contenders.append(Contender("mongomock", len(few), lambda job=job: mongomock.result(job.stages)))
             _compare(job, [Contender(OURS, len(few), lambda job=job: run_batch(few, job.stages)), contenders[-1]])

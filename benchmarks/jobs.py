@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from math import fsum
 from typing import Any
 
 Document = dict[str, Any]
@@ -16,6 +17,9 @@ class Job:
     name: str
     stages: list[Document]
     loops: dict[str, Callable[[list[Document]], list[Document]]]
+    same_bits: dict[str, Callable[[list[Document]], list[Document]]] = field(default_factory=dict)
+    """Loops that give our result to the bit in whatever order the documents come, where the others do not: their sums
+    of doubles are rounded at every step."""
 
 
 def filter_loop(orders: list[Document]) -> list[Document]:
@@ -110,6 +114,23 @@ def group_dicts(orders: list[Document]) -> list[Document]:
     return list(groups.values())
 
 
+def group_exactly(orders: list[Document]) -> list[Document]:
+    groups: dict[str, list[Any]] = {}
+    get = groups.get
+    for order in orders:
+        for item in order["items"]:
+            sku = item["sku"]
+            qty = item["qty"]
+            group = get(sku)
+            if group is None:
+                groups[sku] = [1, qty, [qty * item["price"]]]
+            else:
+                group[0] += 1
+                group[1] += qty
+                group[2].append(qty * item["price"])
+    return [{"_id": sku, "lines": n, "sold": sold, "revenue": fsum(money)} for sku, (n, sold, money) in groups.items()]
+
+
 UNWIND_GROUP = Job(
     "unwind+group",
     [
@@ -124,6 +145,7 @@ UNWIND_GROUP = Job(
         },
     ],
     {"lists": group_lists, "dicts": group_dicts},
+    {"lists, exact sums": group_exactly},
 )
 
 JOBS = (MATCH_SET_PROJECT, UNWIND_GROUP)

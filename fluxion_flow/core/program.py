@@ -15,12 +15,17 @@ from ..errors import FluxionError, Where
 from .environment import Environment
 from .expressions.compile import build, origin, source_of
 from .expressions.emit import MAX_LOOPS, Doc, Emitter
+from .expressions.sample import Sample
+from .expressions.tidy import tidied
 from .stages.shapes import Document, Keyed, PerDocument
 
 Run = Callable[[Any, Any, Environment], None]
 
 DISTRUST = 0.1
 """Share of documents that may leave the speculative tier before it stops paying (they break even at a tenth)."""
+
+ENOUGH = 32
+"""Documents that make a sample: what the speculative tier may expect of the others."""
 
 PROBE_EVERY = 64
 """Batches between two tries of the speculative tier once it is distrusted."""
@@ -54,11 +59,15 @@ def reason(error: BaseException) -> str:
 class RunEmitter(Emitter):
     """An emitter for runs of stages: it can drop the current document and multiply it, and counts both."""
 
-    def __init__(self, speculative: bool, namespace: dict[str, Any]) -> None:
-        super().__init__(speculative, namespace)
+    def __init__(
+        self, speculative: bool, namespace: dict[str, Any], sample: Sample | None = None, combines: bool = False
+    ) -> None:
+        super().__init__(speculative, namespace, sample)
         self.stage = 0
         self.counted: set[int] = set()
-        self.multiplies = False
+        self.combines = combines
+        self.arrays: list[tuple[int, str]] = []
+        """The stages that multiply the document, and what holds the array that each goes through."""
 
     def drop(self) -> None:
         """The current document goes no further."""
@@ -70,11 +79,23 @@ class RunEmitter(Emitter):
         self.counted.add(self.stage)
         self.line(f"c{self.stage} {code}")
 
-    def each(self, header: str) -> None:
-        """Open a loop; the stages behind this one stand in it."""
-        self.multiplies = True
+    def each(self, array: str, item: str, number: str = "") -> None:
+        """Open a loop over the items of an array, with their numbers if asked; the stages behind stand in it.
+
+        Where partial results are combined, the loop can be gone on with: the speculative tier goes through an iterator
+        that knows how far it is, and the general tier leaves out the items that are done.
+        """
+        self.change(f"+= len({array}) - 1")
+        first = self.combines and not self.arrays
+        self.arrays.append((self.stage, array))
+        start = ""
+        if first and self.speculative:
+            self.line(f"rest = iter({array})")
+            array = "rest"
+        elif first:
+            array, start = f"({array}[done:] if done else {array})", ", done"
         self.loops += 1
-        self.open(header)
+        self.open(f"for {number}, {item} in enumerate({array}{start}):" if number else f"for {item} in {array}:")
 
     def gather(self) -> None:
         """Close the open loops: their documents go into a list, the next stages stand in one loop over it."""
@@ -82,10 +103,10 @@ class RunEmitter(Emitter):
         self.line(f"{kept}.append({self.materialize().code})")
         for _ in range(self.loops):
             self.close()
-        self.loops = 0
         self.lines.insert(0, "    " * self.indent + f"{kept} = []")
         self.origins.insert(0, self.where)
-        self.each(f"for {item} in {kept}:")
+        self.loops = 1
+        self.open(f"for {item} in {kept}:")
         self.set_document(Doc(item))
 
 
@@ -104,6 +125,7 @@ class Program:
         self.asks = any(stage.asks for stage in self.stages)
         """Whether documents may ask the outside; such a stage has a program of its own, in the general tier."""
         self.trusted = not self.asks
+        self._sample: Sample | None = None
         self._batches = 0
         self._steps: dict[int, Program] = {}
 
@@ -117,7 +139,7 @@ class Program:
 
     @cached_property
     def speculative(self) -> Run:
-        """The tier for documents of the common shape; others fall back to the general one."""
+        """The tier for documents like those of the sample; others fall back to the general one."""
         return self._compile(speculative=True)
 
     @cached_property
@@ -125,18 +147,37 @@ class Program:
         """The same stages in a program that gives pairs."""
         return Program(self.stages, pairs=True)
 
-    @cached_property
+    @property
     def keeps(self) -> bool:
         """Whether every document comes out, once."""
-        return not getattr(self.general, "counts", True)
+        return not self._shape[1]
+
+    @property
+    def multiplies(self) -> bool:
+        """Whether a stage may make several documents of one."""
+        return self._shape[0] > 0
 
     @cached_property
-    def _multiplies(self) -> bool:
-        return bool(getattr(self.general, "multiplies", False))
+    def _shape(self) -> tuple[int, bool]:
+        """How many stages multiply documents, and whether any adds documents or takes them away."""
+        self._body(speculative=False)
+        shape: tuple[int, bool] = self.__dict__["_shape"]
+        return shape
 
-    def _compile(self, speculative: bool) -> Run:
-        e = RunEmitter(speculative, Emitter(False).namespace)
-        e.indent = 3 + (speculative and not self._must_restart)
+    @cached_property
+    def _must_restart(self) -> bool:
+        """Whether a surprise spoils the result so far: what a document multiplied twice gave cannot be undone."""
+        return self.combine is not None and self._shape[0] > 1
+
+    @property
+    def accumulates(self) -> bool:
+        """Whether several batches may be combined into one partial result."""
+        return self.combine is not None and not self._must_restart
+
+    def _body(self, speculative: bool) -> RunEmitter:
+        """What is done with one document, written by an emitter."""
+        e = RunEmitter(speculative, Emitter(False).namespace, self._sample, self.combine is not None)
+        e.indent = 3 + speculative
         e.set_document(Doc("d"))
         for k, stage in enumerate(self.stages):
             e.stage = k
@@ -152,61 +193,72 @@ class Program:
             e.line(f"append(({e.materialize().code}, env.index()))")
         else:
             e.line(f"append({e.materialize().code})")
-        return self._frame(e, speculative)
+        self.__dict__["_shape"] = (len(e.arrays), bool(e.counted))
+        return e
 
-    @cached_property
-    def _must_restart(self) -> bool:
-        """Whether a surprise spoils the result so far: partial results of a multiplied document cannot be undone."""
-        return self.combine is not None and self._multiplies
-
-    @property
-    def accumulates(self) -> bool:
-        """Whether several batches may be combined into one partial result."""
-        return self.combine is not None and not self._must_restart
-
-    def _frame(self, e: RunEmitter, speculative: bool) -> Run:
+    def _compile(self, speculative: bool) -> Run:
+        e = self._body(speculative)
         body, origins = e.lines, e.origins
+        if speculative:
+            body, places = tidied(body)
+            origins = [origins[i] for i in places]
         e.lines, e.origins = [], []
         e.indent = 1
         counters = sorted(e.counted)
-        fallback = speculative and not self._must_restart
         for k in counters:
             e.line(f"c{k} = 0")
-        if self.combine is None:
-            e.line("append = out.append")
+        e.line("append = out.append" if self.combine is None else "get = out.get")
         e.line("try:")
         e.indent = 2
         e.line("for d in it:")
         e.indent = 3
-        if fallback:
-            e.namespace["general"] = self.general
-            if e.multiplies:
-                e.line("n = len(out)")
-                for k in counters:
-                    e.line(f"s{k} = c{k}")
+        if speculative:
+            self._before(e, counters)
             e.line("try:")
         e.lines += body
         e.origins += origins
         e.indent = 3
-        if fallback:
+        if speculative:
             e.line("except Exception:")
             e.indent = 4
-            e.line("env.again()")
-            if e.multiplies:
-                e.line("del out[n:]")
-                for k in counters:
-                    e.line(f"c{k} = s{k}")
-            e.line("general((d,), out, env)")
+            self._surprised(e, counters)
         e.indent = 1
         e.line("finally:")
         e.indent = 2
         for k in counters:
             e.line(f"env.changes[{k}] += c{k}")
         e.line("pass")
-        function = build("run", "it, out, env", e)
-        function.multiplies = e.multiplies  # type: ignore[attr-defined]
-        function.counts = bool(counters)  # type: ignore[attr-defined]
-        return function
+        return build("run", "it, out, env" if self.combine is None else "it, out, env, done=0", e)
+
+    def _before(self, e: RunEmitter, counters: Sequence[int]) -> None:
+        """Write what has to be remembered in case that a document surprises the speculative tier."""
+        if self._must_restart or not e.arrays:
+            return
+        if self.combine is not None:
+            e.line("rest = None")
+            return
+        e.line("n = len(out)")
+        for k in counters:
+            e.line(f"s{k} = c{k}")
+
+    def _surprised(self, e: RunEmitter, counters: Sequence[int]) -> None:
+        """Write how a document is handed to the general tier: none of what it gave so far, or what it still has to."""
+        if self._must_restart:
+            e.line("raise")
+            return
+        e.namespace["general"] = lambda *arguments: self.general(*arguments)
+        e.line("env.again()")
+        if e.arrays and self.combine is not None:
+            (stage, array), *_ = e.arrays
+            with e.block("if rest is not None:"):
+                e.line(f"c{stage} -= len({array}) - 1")
+                e.line(f"general((d,), out, env, len({array}) - rest.__length_hint__() - 1)")
+                e.line("continue")
+        elif e.arrays:
+            e.line("del out[n:]")
+            for k in counters:
+                e.line(f"c{k} = s{k}")
+        e.line("general((d,), out, env)")
 
     def run(self, documents: Sequence[Document], env: Environment, into: dict[Any, Any] | None = None) -> Any:
         """All documents through all stages: a list, or with a combine the dict of partial results.
@@ -219,12 +271,14 @@ class Program:
             return self._asked(documents, env)
         out: Any = [] if self.combine is None else {} if into is None else into
         self._batches += 1
+        if self._sample is None and self.trusted and len(documents) >= ENOUGH:
+            self._learn(documents)
         try_speculative = self.trusted or self._batches % PROBE_EVERY == 0
         if try_speculative and self._must_restart:
             try:
                 self.speculative(env.start(documents, len(self.stages)), out, env)
             except Exception:  # noqa: BLE001 - whatever it was, the general tier says it properly
-                self.trusted = False
+                self.trusted = self._learn(documents)
                 out = {}
             else:
                 self.trusted = True
@@ -233,7 +287,7 @@ class Program:
         env.surprises = 0
         self._pass(env.start(documents, len(self.stages)), out, env, try_speculative)
         if try_speculative:
-            self.trusted = env.surprises <= DISTRUST * len(documents)
+            self.trusted = env.surprises <= DISTRUST * len(documents) or self._learn(documents)
         return out
 
     def _asked(self, documents: Sequence[Document], env: Environment) -> list[Document]:
@@ -245,6 +299,17 @@ class Program:
         if failures:
             raise failures[0]
         return found
+
+    def _learn(self, documents: Sequence[Document]) -> bool:
+        """Write the speculative tier anew for documents like these; answers whether they hold anything new."""
+        if len(documents) < ENOUGH:
+            return False
+        first = self._sample is None
+        self._sample = self._sample or Sample()
+        if not (self._sample.learn(documents[:: len(documents) // ENOUGH][:ENOUGH]) or first):
+            return False
+        self.__dict__.pop("speculative", None)
+        return True
 
     def resume(self, out: list[Document], env: Environment) -> None:
         """Go on behind the document that raised, adding to ``out``."""

@@ -119,7 +119,7 @@ class _StageWorker:
         self._careful = Careful(program, self._guards, self._environment, self._again)
         self._watched = any(guard.runner.breaker is not None for guard in self._guards)
         """Whether a circuit breaker counts every call and may hold one back, so that all batches go stage by stage."""
-        self._multiplies = bool(getattr(program.general, "multiplies", False))
+        self._multiplies = program.multiplies
         self._count = 0
         self._counted = run.listeners.wants("on_stage")
         self._passed = [[0, 0] for _ in names]

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..expressions import kinds
 from ..ordering import canonical, representation, sort_key
 from ..values import MISSING, EvaluationError, type_name
-from .registry import Accumulator, accumulator
+from .registry import Accumulator, Inline, accumulator
 
 
 @accumulator(
@@ -22,6 +23,7 @@ class Push(Accumulator):
     ordered = True
     takes_array = True
     fast = "if {v}: {s}.append({v})\nelse: {s} = {add}({s}, {v})"
+    inlines: tuple[Inline, ...] = (Inline(kinds.PRESENT, "[{v}]", "{s}.append({v})"),)
     zero_code = "[]"
 
     def zero(self) -> list[Any]:
@@ -55,6 +57,7 @@ class AddToSet(Accumulator):
     """
 
     takes_array = True
+    inlines: tuple[Inline, ...] = (Inline(kinds.STRING, "{{{v}: {v}}}", "{s}[{v}] = {v}"),)
     fast: str | None = "if {v}.__class__ is str or {v}.__class__ is int: {s}[{v}] = {v}\nelse: {s} = {add}({s}, {v})"
     zero_code = "{}"
 
@@ -97,6 +100,7 @@ class ConcatArrays(Push):
     """
 
     takes_array = False
+    inlines = ()
     fast = "if {v}.__class__ is list: {s}.extend({v})\nelse: {s} = {add}({s}, {v})"
 
     def add(self, state: list[Any], value: Any) -> list[Any]:
@@ -118,6 +122,7 @@ class SetUnion(AddToSet):
     """
 
     takes_array = False
+    inlines = ()
     fast = None
 
     def add(self, state: dict[Any, Any], value: Any) -> dict[Any, Any]:

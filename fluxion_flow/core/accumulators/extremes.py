@@ -6,10 +6,11 @@ from operator import itemgetter
 from typing import Any, ClassVar
 
 from ...errors import Problems, Where
+from ..expressions import kinds
 from ..ordering import compare, representation, sort_key
 from ..values import MISSING
 from .group_size import build_with_n
-from .registry import Accumulator, ExpressionParser, Node, accumulator, read_options
+from .registry import Accumulator, ExpressionParser, Inline, Node, accumulator, read_options
 
 
 class _Extreme(Accumulator):
@@ -51,6 +52,19 @@ def _fast(better: str) -> str:
     )
 
 
+def _inlines(better: str) -> tuple[Inline, ...]:
+    """Inline source for values of one class."""
+    names = {kinds.FLOAT: ("float", ""), kinds.INT: ("int", "="), kinds.STRING: ("str", "=")}
+    return tuple(
+        Inline(
+            kind,
+            "{v}",
+            f"if not ({{s}}.__class__ is {name} and {{s}} {better}{same} {{v}}): {{s}} = {{add}}({{s}}, {{v}})",
+        )
+        for kind, (name, same) in names.items()
+    )
+
+
 @accumulator(
     "$min",
     examples=[
@@ -68,6 +82,7 @@ class Min(_Extreme):
 
     sign = -1
     fast = _fast("<")
+    inlines = _inlines("<")
 
 
 @accumulator(
@@ -87,6 +102,7 @@ class Max(_Extreme):
 
     sign = 1
     fast = _fast(">")
+    inlines = _inlines(">")
 
 
 class _Extremes(Accumulator):

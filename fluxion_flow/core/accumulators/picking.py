@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from ...errors import Problems, Where
+from ..expressions import kinds
 from ..values import MISSING
 from .group_size import build_with_n
-from .registry import Accumulator, ExpressionParser, Node, accumulator, read_options
+from .registry import Accumulator, ExpressionParser, Inline, Node, accumulator, read_options
 
 
 @accumulator(
@@ -23,6 +24,7 @@ class First(Accumulator):
     ordered = True
     takes_array = True
     fast = "if not {s}: {s} = {add}({s}, {v})"
+    inlines = (Inline(kinds.PRESENT, "[{v}]", "if not {s}: {s} = [{v}]"),)
     zero_code = "[]"
 
     def zero(self) -> list[Any]:
@@ -53,6 +55,7 @@ class Last(Accumulator):
     ordered = True
     takes_array = True
     fast = "if {v}: {s} = [{v}]\nelse: {s} = {add}({s}, {v})"
+    inlines = (Inline(kinds.PRESENT, "[{v}]", "{s} = [{v}]"),)
     zero_code = "[]"
 
     def zero(self) -> list[Any]:

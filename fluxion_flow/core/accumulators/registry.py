@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol, TypeVar
 
 from ...errors import Problems, Where, did_you_mean
@@ -43,6 +44,16 @@ class KeyExpressionParser(ExpressionParser, Protocol):
         """An expression evaluated with the group's ``_id`` as the root document. MongoDB: ``n`` of $firstN."""
 
 
+@dataclass(frozen=True)
+class Inline:
+    """Source for values of known kinds: ``first`` is an expression, the state of one value ``{v}``; ``more`` are
+    statements that add one to the state ``{s}``, with ``{add}`` as in :attr:`Accumulator.fast`."""
+
+    kinds: int
+    first: str
+    more: str
+
+
 class Accumulator:
     """One use of an accumulator in a definition; it holds constants only.
 
@@ -59,6 +70,8 @@ class Accumulator:
     fast: str | None = None
     """Source that does what ``add`` does, faster: statements with ``{s}`` (an assignable place that holds the state),
     ``{v}`` (a variable with the value, which may be ``MISSING``) and ``{add}`` (the bound ``add``)."""
+    inlines: tuple[Inline, ...] = ()
+    """Faster still, for values whose kinds are known; the first one that fits is taken."""
     zero_code: str | None = None
     """Source of a fresh ``zero()``."""
     merge_fast: str | None = None
@@ -89,6 +102,10 @@ class Accumulator:
         changed.
         """
         raise NotImplementedError
+
+    def inline_for(self, kinds: int) -> Inline | None:
+        """The source for values of these kinds; ``None`` where there is none."""
+        return next((inline for inline in self.inlines if not kinds & ~inline.kinds), None)
 
     @classmethod
     def build(

@@ -8,8 +8,9 @@ from typing import Any
 
 from ...errors import Problems, Where
 from .. import exact
+from ..expressions import kinds
 from ..values import int64, is_number
-from .registry import Accumulator, ExpressionParser, Node, accumulator, describe
+from .registry import Accumulator, ExpressionParser, Inline, Node, accumulator, describe
 
 
 @accumulator(
@@ -35,6 +36,15 @@ class Sum(Accumulator):
         "if {v}.__class__ is float: {s}.append({v})\n"
         "elif {v}.__class__ is int: {s}[0] += {v}\n"
         "else: {s} = {add}({s}, {v})"
+    )
+    inlines = (
+        Inline(kinds.FLOAT, "[0, {v}]", "{s}.append({v})"),
+        Inline(kinds.INT, "[{v}]", "{s}[0] += {v}"),
+        Inline(
+            kinds.INT | kinds.FLOAT,
+            "[0, {v}] if {v}.__class__ is float else [{v}]",
+            "if {v}.__class__ is float: {s}.append({v})\nelse: {s}[0] += {v}",
+        ),
     )
     zero_code = "[0]"
     merge_fast = (
@@ -90,6 +100,10 @@ class Avg(Accumulator):
         "    {s}[1][0] += {v}\n"
         "else: {s} = {add}({s}, {v})"
     )
+    inlines = (
+        Inline(kinds.FLOAT, "[1, [0, {v}]]", "{s}[0] += 1\n{s}[1].append({v})"),
+        Inline(kinds.INT, "[1, [{v}]]", "{s}[0] += 1\n{s}[1][0] += {v}"),
+    )
     zero_code = "[0, [0]]"
 
     def zero(self) -> list[Any]:
@@ -115,6 +129,7 @@ class Count(Accumulator):
     """The number of documents. Takes no argument: ``{}``. MongoDB: $count (aggregation accumulator)."""
 
     fast = "{s} += 1"
+    inlines = (Inline(kinds.ANY, "1", "{s} += 1"),)
     zero_code = "0"
     merge_fast = "{a} += {b}"
 

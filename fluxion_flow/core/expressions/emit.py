@@ -21,6 +21,7 @@ from . import kinds
 from .kinds import kind_of
 from .nodes import Node, asks
 from .paths import path_in
+from .sample import ITEMS, Sample, SamplePath
 
 MAX_LOOPS = 12
 """Nested loops in one function; deeper expressions get a function of their own (Python allows 20)."""
@@ -88,8 +89,11 @@ class Scoped(dict[K, Atom]):
 class Emitter:
     """Writes the source of one function. ``speculative`` chooses the tier."""
 
-    def __init__(self, speculative: bool, namespace: dict[str, Any] | None = None) -> None:
+    def __init__(
+        self, speculative: bool, namespace: dict[str, Any] | None = None, sample: Sample | None = None
+    ) -> None:
         self.speculative = speculative
+        self.sample = sample
         self.namespace: dict[str, Any] = {"M": MISSING, "truthy": truthy} if namespace is None else namespace
         self.lines: list[str] = []
         self.origins: list[Where] = []
@@ -107,6 +111,8 @@ class Emitter:
         self._reads: Scoped[tuple[str, tuple[str, ...]]] = Scoped()
         self._built: Scoped[int] = Scoped()
         self._numbers: Scoped[str] = Scoped()
+        self._narrowed: Scoped[str] = Scoped()
+        self._sampled: dict[str, SamplePath] = {"d": ()}
         self._alive: list[object] = []
 
     # -- lines and blocks ---------------------------------------------------------------------------------------
@@ -123,6 +129,7 @@ class Emitter:
         self._reads.enter()
         self._built.enter()
         self._numbers.enter()
+        self._narrowed.enter()
 
     def close(self) -> None:
         """End the block that was opened last. What was read in it is not taken as known any more."""
@@ -130,6 +137,7 @@ class Emitter:
         self._reads.leave()
         self._built.leave()
         self._numbers.leave()
+        self._narrowed.leave()
 
     @contextmanager
     def block(self, header: str) -> Iterator[None]:
@@ -346,12 +354,16 @@ class Emitter:
         if known is None:
             known = self._path(atom, parts, self.speculative if speculative is None else speculative)
             self._reads[key] = known
+            if atom.code in self._sampled:
+                self._sampled[known.code] = (*self._sampled[atom.code], *parts)
         return known
 
     def _path(self, atom: Atom, parts: tuple[str, ...], speculative: bool) -> Atom:
         if not atom.may_be(kinds.OBJECT | kinds.ARRAY):
             return Atom("M", kinds.ABSENT)
         if speculative:
+            if len(parts) > 1:
+                atom, parts = self.path(atom, parts[:-1], True), parts[-1:]
             return self.assign(atom.code + "".join(f"[{p!r}]" for p in parts), kinds.PRESENT)
         name = self.temp()
         if atom.is_only(kinds.OBJECT):
@@ -384,8 +396,28 @@ class Emitter:
 
     # -- guards -------------------------------------------------------------------------------------------------
 
+    def item_of(self, array: Atom, item: str) -> None:
+        """Say that ``item`` is a name for the items of an array that was read."""
+        if array.code in self._sampled:
+            self._sampled[item] = (*self._sampled[array.code], ITEMS)
+
+    def narrowed(self, atom: Atom) -> Atom:
+        """In the speculative tier: the atom as the one kind that its values had in the sample, behind a guard."""
+        if not self.speculative or self.sample is None or atom.code not in self._sampled:
+            return atom
+        if atom.code in self._narrowed:
+            return self._narrowed[atom.code]
+        kind = self.sample.kinds(self._sampled[atom.code])
+        if kind not in _NARROW or not atom.may_be(kind) or atom.is_only(kind):
+            return atom
+        self.line(f"if {atom.code}.__class__ is not {_NARROW[kind]}: raise {self.surprise}")
+        narrow = Atom(atom.code, kind)
+        self._narrowed[atom.code] = narrow
+        return narrow
+
     def plain_number(self, atom: Atom) -> str:
         """Source of "is an int or a float", ``""`` when that is known."""
+        atom = self.narrowed(atom)
         if atom.is_only(kinds.INT | kinds.FLOAT) or atom.code in self._numbers:
             return ""
         return f"({atom.code}.__class__ is float or {atom.code}.__class__ is int)"
@@ -412,6 +444,10 @@ class Emitter:
         with self.block("else:"):
             self.line(f"{name} = {slow}")
         return Atom(name, kind)
+
+
+_NARROW = {kinds.INT: "int", kinds.FLOAT: "float", kinds.STRING: "str", kinds.ARRAY: "list"}
+"""Kinds that are worth a guard of their own."""
 
 
 def _negative(value: Any) -> bool:

@@ -42,6 +42,8 @@ class Step:
         """What a result of numbers can be."""
         if self.operator.symbol == "/" or any(p.kinds & (kinds.INT | kinds.FLOAT) == kinds.FLOAT for p in self.parts):
             return kinds.FLOAT
+        if all(p.kinds & (kinds.INT | kinds.FLOAT) == kinds.INT for p in self.parts):
+            return kinds.INT
         return kinds.INT | kinds.FLOAT
 
     @property
@@ -71,7 +73,7 @@ def _steps(e: Emitter, call: Call, room: list[int]) -> Step:
             room[0] += 1
             parts.append(_steps(e, node, room))
         else:
-            parts.append(e.value(node))
+            parts.append(e.narrowed(e.value(node)))
     return Step(call.operator, call.where, tuple(parts))
 
 
@@ -119,7 +121,8 @@ def _checked(e: Emitter, step: Step, name: str, code: str, between: Sequence[str
     if step.kinds & kinds.INT:
         whole = " and ".join(INT64.format(code) for code in (name, *between))
         test = f"not {whole}" if not between else f"not ({whole})"
-        e.line(f"if {name}.__class__ is int and {test}: {name} = {_call(e, step)}")
+        maybe = "" if step.kinds == kinds.INT else f"{name}.__class__ is int and "
+        e.line(f"if {maybe}{test}: {name} = {_call(e, step)}")
 
 
 def _infix(e: Emitter, step: Step) -> tuple[str, list[str]]:

@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Any
 
 from ...errors import Where
-from ..accumulators import Accumulator, build_accumulator
+from ..accumulators import Inline, build_accumulator
 from ..expressions import kinds
 from ..expressions.emit import Atom, Doc, Emitter
 from ..expressions.nodes import Const, Node, ObjectNode
@@ -31,35 +31,41 @@ class Group(Keyed):
 
     def emit_combine(self, e: Emitter) -> None:
         key, code, made = self._key(e)
-        codes = [self._value(e, f) for f in self.fields]
-        e.line(f"g = out.get({code})")
-        zeros = []
-        for f in self.fields:
-            zero = f.accumulator.zero_code or f"{e.bind(f.accumulator.zero, 'zero')}()"
-            zeros.append(zero)
+        values = [self._value(e, f) for f in self.fields]
+        inlines = [f.accumulator.inline_for(value.kinds) for f, value in zip(self.fields, values, strict=True)]
+        firsts = [i.first.format(v=v.code) for i, v in zip(inlines, values, strict=True) if i is not None]
+        begun = len(firsts) == len(self.fields)
+        if not begun:
+            firsts = [f.accumulator.zero_code or f"{e.bind(f.accumulator.zero, 'zero')}()" for f in self.fields]
+        e.line(f"g = get({code})")
         with e.block("if g is None:"):
-            e.line(f"out[{code}] = g = [{', '.join([made, *zeros])}]")
-        if key is not None and key.kinds & ~(kinds.STRING | kinds.BOOL | kinds.NULLISH):
-            better = e.bind(keep_representative, "keep_representative")
-            e.line(f"elif {key.code}.__class__ is not str: {better}(g, {key.code})")
-        for i, (f, value) in enumerate(zip(self.fields, codes, strict=True), 1):
-            self._add(e, f.accumulator, f"g[{i}]", value)
+            e.line(f"out[{code}] = g = [{', '.join([made, *firsts])}]")
+        with e.block("else:"):
+            if key is not None and key.kinds & ~(kinds.STRING | kinds.BOOL | kinds.NULLISH):
+                better = e.bind(keep_representative, "keep_representative")
+                e.line(f"if {key.code}.__class__ is not str: {better}(g, {key.code})")
+            if begun:
+                self._add_all(e, inlines, values)
+        if not begun:
+            self._add_all(e, inlines, values)
 
-    def _value(self, e: Emitter, field: Field) -> str:
-        """A name that holds what is added for the current document; accumulators without inputs get nothing."""
-        codes = [e.value(node).code for node in field.inputs]
-        if not codes:
-            return "M"
-        code = codes[0] if len(codes) == 1 else f"({', '.join(codes)},)"
-        return code if code.isidentifier() else e.assign(code, hint="w").code
+    def _value(self, e: Emitter, field: Field) -> Atom:
+        """What is added for the current document, in a name; accumulators without inputs get nothing."""
+        atoms = [e.value(node) for node in field.inputs]
+        if not atoms:
+            return Atom("M", kinds.ABSENT)
+        if len(atoms) > 1:
+            return e.assign(f"({', '.join(atom.code for atom in atoms)},)", kinds.OTHER, "w")
+        atom = e.narrowed(atoms[0])
+        return atom if atom.code.isidentifier() else e.assign(atom.code, atom.kinds, "w")
 
-    def _add(self, e: Emitter, accumulator: Accumulator, state: str, value: str) -> None:
-        add = e.bind(accumulator.add, "add")
-        if accumulator.fast is None:
-            e.line(f"{state} = {add}({state}, {value})")
-            return
-        for line in accumulator.fast.format(s=state, v=value, add=add).splitlines():
-            e.line(line)
+    def _add_all(self, e: Emitter, inlines: list[Inline | None], values: list[Atom]) -> None:
+        for i, (field, inline, value) in enumerate(zip(self.fields, inlines, values, strict=True), 1):
+            accumulator = field.accumulator
+            add = e.bind(accumulator.add, "add")
+            source = inline.more if inline is not None else accumulator.fast or "{s} = {add}({s}, {v})"
+            for line in source.format(s=f"g[{i}]", v=value.code, add=add).splitlines():
+                e.line(line)
 
     def _key(self, e: Emitter) -> tuple[Atom | None, str, str]:
         """The atom of ``_id`` (``None``: never to be compared), source of its canonical key, and of ``_id`` itself."""
@@ -68,14 +74,19 @@ class Group(Keyed):
             return None, e.const(canonical(value)).code, e.const(value).code
         if isinstance(self.key, ObjectNode) and self.key.fields:
             return self._object_key(e, self.key)
-        atom = e.value(self.key)
+        atom = e.narrowed(e.value(self.key))
+        if atom.is_only(kinds.STRING):
+            return atom, atom.code, atom.code
         code = f"(None if {atom.code} is M else {atom.code})" if atom.may_be(kinds.ABSENT) else atom.code
         fold = e.bind(group_key, "group_key")
         key = e.assign(f"{atom.code} if {atom.code}.__class__ is str else {fold}({atom.code})", hint="k")
         return atom, key.code, code
 
     def _object_key(self, e: Emitter, node: ObjectNode) -> tuple[Atom | None, str, str]:
-        fields = [(name, e.value(value)) for name, value in node.fields]
+        fields = [(name, e.narrowed(e.value(value))) for name, value in node.fields]
+        literal = "{" + ", ".join(f"{name!r}: {a.code}" for name, a in fields) + "}"
+        if all(a.is_only(kinds.STRING) for _, a in fields):
+            return None, e.assign(f"('', {', '.join(a.code for _, a in fields)})", hint="k").code, literal
         strings = " and ".join(f"{a.code}.__class__ is str" for _, a in fields)
         text = ", ".join(a.code for _, a in fields)
         id_, key = e.temp("o"), e.temp("k")
@@ -86,7 +97,6 @@ class Group(Keyed):
             made = e.document(fields)
             e.line(f"{id_} = {made.code}")
             e.line(f"{key} = {e.bind(canonical, 'canonical')}({id_})")
-        literal = "{" + ", ".join(f"{name!r}: {a.code}" for name, a in fields) + "}"
         return Atom(id_), key, f"({literal} if {id_} is None else {id_})"
 
     def key_of(self, id_: Any) -> Any:

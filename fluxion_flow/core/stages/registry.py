@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import inspect
 import pkgutil
@@ -86,10 +87,16 @@ def stage(name: str, *, shape: str, streaming: str = "", examples: Iterable[Exam
 
 def all_stages() -> Mapping[str, StageEntry]:
     """Every stage by name, with the modules that declare them loaded."""
+    _load()
+    return STAGES
+
+
+@functools.cache
+def _load() -> None:
+    """Import the modules of stages, once; importing one declares its stages."""
     package = importlib.import_module(__package__ or "")
     for module in pkgutil.iter_modules(package.__path__):
         importlib.import_module(f"{package.__name__}.{module.name}")
-    return STAGES
 
 
 def parse_stages(

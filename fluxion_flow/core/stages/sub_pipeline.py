@@ -137,9 +137,8 @@ class StepPerDocument(PerDocument):
         document = e.materialize()
         run = e.bind(self.together.run_for, "sub_pipeline")
         found = e.assign(f"{run}({', '.join([document.code, 'env', *given])})", kinds.ARRAY, "a")
-        e.change(f"+= len({found.code}) - 1")
         item = e.temp("d")
-        e.each(f"for {item} in {found.code}:")
+        e.each(found.code, item)
         e.set_document(Doc(item))
 
 

@@ -34,20 +34,23 @@ class Unwind(PerDocument):
     keep_empty: bool
 
     def emit(self, e: RunEmitter) -> None:  # type: ignore[override]
-        value = e.read("CURRENT", self.path)
+        value = e.narrowed(e.read("CURRENT", self.path))
         read = e.bind(items_of, "items_of")
-        slow = f"{read}({value.code}, {self.keep_empty})"
-        array = f"{value.code} if {value.code}.__class__ is list and {value.code} else {slow}"
-        items = e.assign(array, kinds.ARRAY, "a")
-        e.change(f"+= len({items.code}) - 1")
+        if value.is_only(kinds.ARRAY) and not self.keep_empty:
+            items = value
+        else:
+            slow = f"{read}({value.code}, {self.keep_empty})"
+            array = f"{value.code} if {value.code}.__class__ is list and {value.code} else {slow}"
+            items = e.assign(array, kinds.ARRAY, "a")
         item = e.temp("i")
+        e.item_of(value, item)
         present = kinds.ANY if self.keep_empty else kinds.PRESENT
         if self.index is None:
-            e.each(f"for {item} in {items.code}:")
+            e.each(items.code, item)
             assign(e, [(self.path, Atom(item, present))])
             return
         number = e.temp("n")
-        e.each(f"for {number}, {item} in enumerate({items.code}):")
+        e.each(items.code, item, number)
         position = e.assign(
             f"{number} if {value.code}.__class__ is list and {value.code} else None", kinds.INT | kinds.NULL
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import datetime
 import functools
@@ -19,7 +20,7 @@ from fluxion_flow.core.environment import Environment
 from fluxion_flow.core.expressions.compile import compile_expression
 from fluxion_flow.core.expressions.parse import Parser
 from fluxion_flow.core.expressions.registry import all_operators
-from fluxion_flow.core.program import DocumentError, Program
+from fluxion_flow.core.program import ENOUGH, DocumentError, Program
 from fluxion_flow.core.stages import parse_stages
 from fluxion_flow.core.values import MISSING, EvaluationError
 from fluxion_flow.errors import PipelineError, Problems, Where
@@ -156,9 +157,11 @@ def with_fields(expression: Any) -> tuple[Any, dict[str, Any]]:
 
 @dataclass(frozen=True)
 class Pair:
-    """An expression's programs: one tries the speculative tier first, the other never does; and what fields held."""
+    """An expression's programs: two try the speculative tier first, of which one expects documents like the example's;
+    the third never does; and what fields held."""
 
     speculative: Program
+    expecting: Program
     general: Program
     fields: tuple[str, ...]
     held: dict[str, Any]
@@ -168,12 +171,16 @@ class Pair:
 def pairs(name: str) -> list[Pair]:
     """The programs of an operator's examples, as they are written and with fields for literals, where that can be."""
     found = []
-    for _, example, _ in OPERATORS[name].examples:
+    for document, example, _ in OPERATORS[name].examples:
         for expression, held in ((example, {}), with_fields(example)):
             problems = Problems()
             stages = parse_stages([{"$project": {"_id": 0, "r": expression}}], Where.at("stages"), problems)
             if not problems:
-                found.append(Pair(Program(stages), Program(stages), tuple(sorted(fields_of(expression))), held))
+                expecting = Program(stages)
+                with contextlib.suppress(DocumentError):
+                    expecting.run([{**document, **held}] * ENOUGH, Environment(partition="0"))
+                fields = tuple(sorted(fields_of(expression)))
+                found.append(Pair(Program(stages), expecting, Program(stages), fields, held))
     return found
 
 
@@ -197,7 +204,9 @@ def test_both_tiers_mean_the_same_on_documents_of_every_type(name, data):
             value = data.draw(st.one_of(st.just(pair.held.get(field, MISSING)), st.just(MISSING), VALUES), label=field)
             if value is not MISSING:
                 document[field] = value
-        assert result_of(pair.speculative, document, True) == result_of(pair.general, document, False)
+        expected = result_of(pair.general, document, False)
+        assert result_of(pair.speculative, document, True) == expected
+        assert result_of(pair.expecting, document, True) == expected
 
 
 def test_every_problem_of_an_expression_is_told_before_anything_runs():

@@ -113,11 +113,13 @@ def _order(function: Callable[..., Any], symbol: str) -> Callable[[Emitter, list
     """Inline source of an order comparison of numbers or of strings; the function has the last word on NaN."""
 
     def inline(e: Emitter, atoms: list[Atom]) -> Atom | None:
-        a, b = atoms
+        a, b = map(e.narrowed, atoms)
         slow = f"{e.bind(function, function.__name__)}({a.code}, {b.code})"
         for x in (a, b):
             if x.code.startswith(("'", '"')):
                 y = b if x is a else a
+                if y.is_only(kinds.STRING):
+                    return e.assign(f"{a.code} {symbol} {b.code}", kinds.BOOL)
                 guard = f"{y.code}.__class__ is str"
                 return e.assign(f"{a.code} {symbol} {b.code} if {guard} else {slow}", kinds.BOOL)
         guards = [e.plain_number(x) for x in (a, b) if not _literal_number(x.code)]
@@ -127,8 +129,9 @@ def _order(function: Callable[..., Any], symbol: str) -> Callable[[Emitter, list
         for x in (a, b):
             if x.may_be(kinds.FLOAT) and not _literal_number(x.code) and x is not never_above:
                 guards.append(f"{x.code} == {x.code}")
-        guard = " and ".join(g for g in guards if g) or "True"
-        return e.assign(f"({a.code} {symbol} {b.code}) if {guard} else {slow}", kinds.BOOL)
+        guard = " and ".join(g for g in guards if g)
+        code = f"({a.code} {symbol} {b.code}) if {guard} else {slow}" if guard else f"{a.code} {symbol} {b.code}"
+        return e.assign(code, kinds.BOOL)
 
     return inline
 
@@ -141,7 +144,7 @@ lte.inline(_order(lte.function, "<="))
 
 @cmp.inline
 def _cmp(e: Emitter, atoms: list[Atom]) -> Atom | None:
-    a, b = atoms
+    a, b = atoms = [*map(e.narrowed, atoms)]
     guards = [e.plain_number(x) for x in atoms if not _literal_number(x.code)]
     guards += [f"{x.code} == {x.code}" for x in atoms if x.may_be(kinds.FLOAT) and not _literal_number(x.code)]
     slow = f"{e.bind(cmp.function, 'cmp')}({a.code}, {b.code})"

@@ -34,6 +34,11 @@ class Choice(Node):
             yield self.default
 
     def emit(self, e: Emitter) -> Atom:
+        if len(self.branches) == 1 and all(isinstance(n, Const) for n in (self.branches[0][1], self.default)):
+            condition, result = self.branches[0]
+            test = e.truth(e.value(condition))
+            a, b = e.value(result), e.value(self.default or result)
+            return e.assign(f"{a.code} if {test} else {b.code}", a.kinds | b.kinds)
         name = e.temp()
         found = 0
         for start in range(0, len(self.branches), NESTED):

@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from ....errors import Where
 from ...expressions import kinds
-from ...expressions.emit import Emitter
+from ...expressions.emit import Atom, Emitter
 from ...expressions.parse import Parser
 from ...ordering import canonical, sort_key
 from ...values import MISSING, is_number
@@ -136,11 +136,15 @@ class Ordered(Condition):
         return bool(key[0] == self.key[0] and _COMPARE[self.symbol](key, self.key))
 
     def source(self, e: Emitter, value: Reading) -> str:
+        if not value.several:
+            value = Reading(value.code, e.narrowed(Atom(value.code, value.kinds)).kinds)
         code, constant, kind = value.code, self.value, self.value.__class__
+        if kind is str and value.kinds == kinds.STRING:
+            return f"({code} {self.symbol} {constant!r})"
         if kind is str:
             fast, guard = f"{code} {self.symbol} {constant!r}", f"{code}.__class__ is str"
         elif (kind is int or kind is float) and constant == constant:
-            fast, guard = f"{code} {self.symbol} {e.const(constant).code}", ""
+            fast = f"{code} {self.symbol} {e.const(constant).code}"
             if not value.kinds & ~(kinds.INT | kinds.FLOAT):
                 return f"({fast})"
             guard = f"{code}.__class__ is float or {code}.__class__ is int"
