@@ -13,7 +13,7 @@ from typing import Any
 
 from ..errors import FluxionError, Where
 from .environment import Environment
-from .expressions.compile import build, origin, source_of
+from .expressions.compile import annotated_source, build, origin
 from .expressions.emit import MAX_LOOPS, Doc, Emitter
 from .expressions.sample import Sample
 from .expressions.tidy import tidied
@@ -31,6 +31,12 @@ PROBE_EVERY = 64
 """Batches between two tries of the speculative tier once it is distrusted."""
 
 
+_TIERS = {
+    "speculative": "the speculative tier: documents of the common shape; a sample of them tells what else to expect",
+    "general": "the general tier: every document; one that the other tier cannot take is done by this one",
+}
+
+
 class DocumentError(FluxionError):
     """A stage failed on a document. ``cause`` is the error, ``index`` the document's place in the batch.
 
@@ -44,6 +50,8 @@ class DocumentError(FluxionError):
         self.stage = stage
         self.cause = cause
         super().__init__(f"{where}: {reason(cause)}")
+        if hasattr(self, "add_note"):  # Python 3.11
+            self.add_note(f"It was document {index} of its batch, counted from 0.")
 
 
 def reason(error: BaseException) -> str:
@@ -353,4 +361,4 @@ class Program:
         tiers = [("general", self.general)]
         if self.stages or self.combine:
             tiers.insert(0, ("speculative", self.speculative))
-        return "\n".join(f"# {name} tier\n{source_of(run)}" for name, run in tiers)
+        return "\n".join(f"# {_TIERS[name]}\n{annotated_source(run)}" for name, run in tiers)

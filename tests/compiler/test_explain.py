@@ -215,8 +215,9 @@ def test_the_data_is_json_and_says_the_same(everything):
 def test_the_code_of_a_fused_step_is_its_generated_source(totals):
     text = as_text(explained(totals, code=True))
     assert text.count("-- stages_0_2 -------") == 1
-    assert "# speculative tier\ndef run(it, out, env):\n" in text
-    assert "# general tier\ndef run(it, out, env):\n" in text
+    assert "# the speculative tier: documents of the common shape; a sample of them tells what else to expect\n" in text
+    assert "# the general tier: every document; one that the other tier cannot take is done by this one\n" in text
+    assert all(text.count(f"# stages[{i}].$") == 2 for i in range(3))
 
 
 def test_a_plan_with_problems_is_not_explained(totals):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from decimal import Decimal
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fluxion_flow import run_batch
 from fluxion_flow.core.environment import Environment
 from fluxion_flow.core.plan import segments
 from fluxion_flow.core.program import ENOUGH, DocumentError, Program
@@ -112,6 +114,16 @@ def test_a_document_that_surprises_is_done_again_alone() -> None:
     env = Environment()
     segment.program.run([*documents, {"i": [{"x": 1.5, "s": "a"}, {"x": 2, "s": "a"}], "y": 2}], env)
     assert env.surprises == 1
+
+
+def test_an_error_names_stage_operator_and_document() -> None:
+    documents = [{"a": 1}] * ENOUGH + [{"a": 0}, {"a": 1}]
+    with pytest.raises(DocumentError) as raised:
+        run_batch(documents, [{"$match": {}}, {"$set": {"b": {"$add": [1, {"$divide": [1, "$a"]}]}}}])
+    assert str(raised.value) == "stages[1].$set.b.$add[1].$divide: $divide by zero"
+    assert raised.value.index == ENOUGH
+    if sys.version_info >= (3, 11):
+        assert raised.value.__notes__ == [f"It was document {ENOUGH} of its batch, counted from 0."]
 
 
 def test_the_speculative_tier_is_written_anew_when_documents_change() -> None:

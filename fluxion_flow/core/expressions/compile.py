@@ -48,6 +48,29 @@ def source_of(function: Callable[..., Any]) -> str:
     return str(function.__fluxion_source__)  # type: ignore[attr-defined]
 
 
+def annotated_source(function: Callable[..., Any]) -> str:
+    """The generated source with a comment wherever another stage begins."""
+    source = source_of(function).splitlines()
+    origins = _ORIGINS[function.__code__.co_filename]
+    lines: list[str] = []
+    before = ""
+    for line, where in zip(source, origins, strict=True):
+        stage = _stage_of(where)
+        if stage and stage != before:
+            lines.append(f"{' ' * (len(line) - len(line.lstrip()))}# {stage}")
+            before = stage
+        lines.append(line)
+    return "\n".join(lines) + "\n"
+
+
+def _stage_of(where: Where) -> str:
+    """The stage that a place lies in, such as ``stages[1].$set``; ``""`` for a place in none."""
+    for i, part in enumerate(where.parts):
+        if isinstance(part, str) and part.startswith("$"):
+            return str(Where(where.parts[: i + 1]))
+    return ""
+
+
 def origin(error: BaseException) -> Where | None:
     """Where in the definition an error raised inside generated code belongs; ``None`` for any other error."""
     found = None

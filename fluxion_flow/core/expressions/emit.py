@@ -403,7 +403,11 @@ class Emitter:
 
     def narrowed(self, atom: Atom) -> Atom:
         """In the speculative tier: the atom as the one kind that its values had in the sample, behind a guard."""
-        if not self.speculative or self.sample is None or atom.code not in self._sampled:
+        if not self.speculative:
+            return atom
+        if atom.code in self._numbers:
+            return Atom(atom.code, atom.kinds & (kinds.INT | kinds.FLOAT))
+        if self.sample is None or atom.code not in self._sampled:
             return atom
         if atom.code in self._narrowed:
             return self._narrowed[atom.code]

@@ -31,7 +31,7 @@ class Group(Keyed):
 
     def emit_combine(self, e: Emitter) -> None:
         key, code, made = self._key(e)
-        values = [self._value(e, f) for f in self.fields]
+        values = [e.narrowed(value) for value in [self._value(e, f) for f in self.fields]]
         inlines = [f.accumulator.inline_for(value.kinds) for f, value in zip(self.fields, values, strict=True)]
         firsts = [i.first.format(v=v.code) for i, v in zip(inlines, values, strict=True) if i is not None]
         begun = len(firsts) == len(self.fields)
