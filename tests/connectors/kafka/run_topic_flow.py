@@ -1,6 +1,9 @@
-"""Runs a definition from Kafka in a process of its own, slowly: `run_topic_flow.py DEFINITION STORE WORKERS PAUSE`.
+"""Runs a definition from Kafka in a process of its own, slowly.
 
-PAUSE is the number of seconds that every read takes.
+`run_topic_flow.py DEFINITION STORE WORKERS PAUSE [NUMBER ADDRESS ADDRESS …]`
+
+PAUSE is the number of seconds that every read takes. NUMBER is this process's among those of the ADDRESSES; the STORE
+is there already then.
 """
 
 import json
@@ -18,7 +21,7 @@ from fluxion_connectors.kafka import KafkaSource
 from fluxion_flow.compiler import compile_definition
 from fluxion_flow.dsl.model import StreamingPipelineDefinition
 
-definition_path, store_path, workers, pause = sys.argv[1:5]
+definition_path, store_path, workers, pause, *cluster = sys.argv[1:]
 store = Path(store_path)
 if not store.exists():
     fresh = store.with_suffix(".new")
@@ -52,8 +55,8 @@ def open_slowly(self, partition, cursor):
 KafkaSource.open = open_slowly
 cluster_main(
     compile_definition(StreamingPipelineDefinition.from_dict(spec).resolved()),
-    [],
-    0,
+    cluster[1:],
+    int(cluster[0]) if cluster else 0,
     worker_count_per_proc=int(workers),
     epoch_interval=timedelta(milliseconds=50),
     recovery_config=RecoveryConfig(store, timedelta(0)),
