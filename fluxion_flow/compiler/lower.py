@@ -236,6 +236,8 @@ class _Lowering:
                     )
                 )
             )
+            if sink.wants_records:
+                self._run.record_sinks.add(number)
             routed = op.flat_map_batch(f"{step_id}_route", letters, RouteStep(self._run, sink, letters=number))
             connector = spec.get("type", "") if isinstance(spec, dict) else type(sink).__name__
             deliver = DeliverStep(self._run, "dead_letter sink", connector, sink, STRICT)

@@ -155,6 +155,9 @@ class StreamingSink(ABC):
     :meth:`committed_cursors`: a stateless pipeline then delivers exactly once, because what the sink holds is not
     delivered again. A batch of which a document was refused is stored without its cursor."""
 
+    wants_records: bool = False
+    """Whether dead letters for this sink carry the record as it came (``raw``), also where it could be decoded."""
+
     owner: str = ""
     """Set by the runtime: the pipeline and the sink's name in it, under which a transactional sink keeps positions."""
 

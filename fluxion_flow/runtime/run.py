@@ -65,6 +65,8 @@ class Run:
     drain: Drain
     workers: Workers = field(default_factory=Workers)
     letter_sinks: list[Any] = field(default_factory=list)
+    record_sinks: set[int] = field(default_factory=set)
+    """The numbers of dead-letter sinks that want the records as they came."""
     pause: Pause = field(default_factory=Pause)
     pulse: Pulse = field(default_factory=Pulse)
     clocks: Clocks | None = None
@@ -256,12 +258,21 @@ class Guard:
             now_ms=int(time.time() * 1000),
             source=source_of(self.run, batch, index),
             document=document,
+            raw=self._raw(batch, index),
             index=number,
             window=batch.meta.get("window"),
             before=batch.meta.get(LETTER),
             https=None if asked is None else asked.facts or None,
             redact=redact,
         )
+
+    def _raw(self, batch: Batch, index: int) -> bytes | None:
+        """The record as it came, for a dead-letter sink that wants it, from a source that kept it."""
+        if self.run.letter_sink(self.policy) not in self.run.record_sinks:
+            return None
+        place = place_of(batch, index)
+        value = None if place is None else batch.meta.get(RECORDS, {}).get(place, {}).get("value")
+        return value.encode() if isinstance(value, str) else value
 
 
 def place_of(batch: Batch, index: int) -> int | None:

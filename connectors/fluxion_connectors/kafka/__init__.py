@@ -72,6 +72,10 @@ def check_sink(options: Mapping[str, Any], where: Where, problems: Problems) -> 
     """Problems that one option alone does not show."""
     if isinstance(options["topic"], (bool, int, float, list)) or options["topic"] == "":
         problems.add(where / "topic", "must be a topic, or an expression that gives one")
+    if options["dead_letters"] == "record":
+        for name in ("key", "value", "headers", "timestamp", "tombstone_field"):
+            if options[name] is not None:
+                problems.add(where / name, "is the failed record's own with dead_letters: record", "leave it out")
     if isinstance(options["headers"], (bool, int, float)):
         problems.add(where / "headers", "must be names with an expression each, or an expression that gives them")
     if options["idempotence"] is True and str(options["acks"]) not in ("all", "-1"):
@@ -167,6 +171,13 @@ SINK_OPTIONS = (
     Option("transactional_id", "string", "Write documents and source cursors in transactions with this id.", None),
     Option("transaction_timeout", "duration", "After which the cluster aborts an open transaction.", 60.0, minimum=1),
     Option("cursor_topic", "string", "Where transactions store cursors. Unset: <transactional_id>.cursors.", None),
+    Option(
+        "dead_letters",
+        "string",
+        "For a sink of dead letters: write the letter, or the record that failed with Kafka Connect's headers.",
+        "letter",
+        choices=("letter", "record"),
+    ),
     *REGISTRY_OPTIONS,
     Option(
         "schema",

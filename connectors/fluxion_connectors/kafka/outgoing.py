@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from itertools import repeat
-from typing import Any
+from typing import Any, Protocol
 
 from confluent_kafka import Producer
 
@@ -21,6 +21,13 @@ Outgoing = tuple[str, bytes | None, bytes | None, Headers | None, int]
 
 Errors = dict[int, Exception]
 """Why documents make no record, by their index in the batch."""
+
+
+class Encodes(Protocol):
+    """Makes records of the documents of batches."""
+
+    def encode(self, batch: Batch) -> tuple[list[Outgoing], Sequence[int], Errors]:
+        """The records, the index of each one's document, and why other documents make no record."""
 
 
 @dataclass(frozen=True)
@@ -55,18 +62,18 @@ class Encoder:
         """The records, the index of each one's document, and why other documents make no record."""
         layout, errors = self._layout, Errors()
         count = len(batch.documents)
-        topics = _column(layout.topic, batch, _topic, errors)
+        topics = column(layout.topic, batch, topic_name, errors)
         if layout.codec is None:
             values = self._values(batch, errors)
         else:
             topics = list(topics)
             values = self._described(batch, layout.codec, topics, errors)
-        keys = _column(layout.key, batch, to_bytes, errors)
+        keys = column(layout.key, batch, to_bytes, errors)
         rest: tuple[Iterable[Any], Iterable[Any]] = (repeat(None, count), repeat(0, count))
         if not self._plain:
             rest = (
-                _column(layout.headers, batch, _headers, errors),
-                _column(layout.timestamp, batch, _milliseconds, errors),
+                column(layout.headers, batch, _headers, errors),
+                column(layout.timestamp, batch, milliseconds, errors),
             )
             if layout.tombstone_field is not None:
                 field = layout.tombstone_field
@@ -81,7 +88,7 @@ class Encoder:
     def _values(self, batch: Batch, errors: Errors) -> Iterable[bytes | None]:
         """One value a document; what stands for a document in ``errors`` does not matter."""
         if self._value is not None:
-            return _column(self._value, batch, self._one_value, errors)
+            return column(self._value, batch, self._one_value, errors)
         text, refused = encode_lines(batch.documents, self._layout.extended)
         lines: list[bytes | None] = [*text.split(b"\n")]
         lines.pop()
@@ -96,7 +103,7 @@ class Encoder:
         """
         sources: Iterable[Any] = batch.documents
         if self._value is not None:
-            sources = _column(self._value, batch, _document, errors)
+            sources = column(self._value, batch, _document, errors)
         values: list[bytes | None] = []
         for index, (source, topic) in enumerate(zip(sources, topics, strict=True)):
             value = None
@@ -122,9 +129,7 @@ class Encoder:
         )
 
 
-def _column(
-    expression: Expression | None, batch: Batch, convert: Callable[[Any], Any], errors: Errors
-) -> Iterable[Any]:
+def column(expression: Expression | None, batch: Batch, convert: Callable[[Any], Any], errors: Errors) -> Iterable[Any]:
     """One converted value a document. A conversion that fails raises :class:`ValueError`."""
     count = len(batch.documents)
     if expression is None:
@@ -147,7 +152,8 @@ def _column(
     return converted
 
 
-def _topic(value: Any) -> str:
+def topic_name(value: Any) -> str:
+    """A topic. Raises :class:`ValueError` for what names none."""
     if value.__class__ is not str or not value:
         raise ValueError(f"the topic must be a text, got {value!r}")
     return value
@@ -183,7 +189,8 @@ def _headers(value: Any) -> Headers | None:
     raise ValueError(f"the headers must be an object, or a list of {{k: name, v: value}}, got {value!r}")
 
 
-def _milliseconds(moment: Any) -> int:
+def milliseconds(moment: Any) -> int:
+    """A date, or milliseconds since the epoch, as the latter; 0 for null. Raises :class:`ValueError`."""
     if moment is None:
         return 0
     if isinstance(moment, datetime):

@@ -6,6 +6,7 @@ import copy
 import logging
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import chain
 from typing import Any
 
@@ -14,8 +15,9 @@ from confluent_kafka.admin import AdminClient, ConfigResource  # type: ignore[at
 
 from fluxion_connectors.kafka.client import PATIENCE, Watch, client_settings, quiet
 from fluxion_connectors.kafka.failures import KafkaUnavailable, UnknownTopic, failure
+from fluxion_connectors.kafka.letters import LetterEncoder
 from fluxion_connectors.kafka.options import schema_registry
-from fluxion_connectors.kafka.outgoing import Encoder, Layout, Outgoing, put
+from fluxion_connectors.kafka.outgoing import Encoder, Encodes, Layout, Outgoing, put
 from fluxion_connectors.kafka.records import Record
 from fluxion_connectors.kafka.registry import Outgoing as OutgoingSchema
 from fluxion_connectors.kafka.registry import encoder
@@ -32,7 +34,7 @@ class KafkaSink(StreamingSink):
 
     ``topic``, ``key``, ``value``, ``headers`` and ``timestamp`` are aggregation expressions (constants and field paths
     among them) or functions of a document. With ``transactional_id`` records and source cursors are written in
-    transactions.
+    transactions. ``dead_letters="record"`` takes dead letters and writes the records that they are about.
     ``connection`` takes what :func:`~fluxion_connectors.kafka.client.client_settings` does, and where the format needs
     them the ``schema_registry_…`` options. Times are in seconds.
 
@@ -59,6 +61,7 @@ class KafkaSink(StreamingSink):
         transactional_id: str | None = None,
         transaction_timeout: float = 60.0,
         cursor_topic: str | None = None,
+        dead_letters: str = "letter",
         schema: str | None = None,
         register_schema: bool = True,
         schema_message: str | None = None,
@@ -73,9 +76,11 @@ class KafkaSink(StreamingSink):
         made = {name: None if it is None else Expression(it, Where.at(name)) for name, it in given.items()}
         target = Expression(topic, Where.at("topic"))
         self._topic: str | None = target.value
-        self._encoder = Encoder(
-            Layout(target, **made, format=format, extended=extended_json, tombstone_field=tombstone_field, codec=codec)
-        )
+        self.wants_records = dead_letters == "record"
+        self._encoder: Encodes = LetterEncoder(target)
+        if not self.wants_records:
+            layout = Layout(target, format=format, extended=extended_json, tombstone_field=tombstone_field, codec=codec)
+            self._encoder = Encoder(replace(layout, **made))  # type: ignore[arg-type]
         self._connect_timeout = connect_timeout
         self._delivery_timeout = delivery_timeout
         base = client_settings(**connection)
@@ -185,7 +190,7 @@ _PRODUCER_ONLY = frozenset(
 class KafkaWriter(SinkWriter):
     """Writes with a producer of its own. The client tells only of records that failed; all others are confirmed."""
 
-    def __init__(self, encoder: Encoder, settings: Mapping[str, Any], delivery_timeout: float) -> None:
+    def __init__(self, encoder: Encodes, settings: Mapping[str, Any], delivery_timeout: float) -> None:
         self._encoder = encoder
         self._watch = Watch()
         self._settings = {**settings, "delivery.report.only.error": True, "on_delivery": self._reported}

@@ -31,6 +31,8 @@ class KafkaStored(StoredDocuments):
     def __init__(self, options: Mapping[str, Any]) -> None:
         topic = Expression(options["topic"])
         self._connection = {name: options[name] for name in _CONNECTION if name in options}
+        if options.get("dead_letters") == "record":
+            raise KafkaFailure("the topic holds the records that failed, not letters; read it with a kafka source")
         if not isinstance(topic.value, str):
             raise KafkaFailure("the topic depends on the document; name one topic to read from")
         self._topic = topic.value

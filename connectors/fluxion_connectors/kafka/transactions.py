@@ -25,7 +25,7 @@ from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-def
 
 from fluxion_connectors.kafka.client import Watch, cluster_metadata, quiet
 from fluxion_connectors.kafka.failures import Fenced, KafkaUnavailable, failure
-from fluxion_connectors.kafka.outgoing import Encoder, Outgoing, put
+from fluxion_connectors.kafka.outgoing import Encodes, Outgoing, put
 from fluxion_connectors.kafka.records import Record
 from fluxion_flow.connect.spi import Batch, Cursor, DeliveryError, SinkWriter
 
@@ -187,7 +187,12 @@ class Lane:
     """The transactions of one source partition."""
 
     def __init__(
-        self, topic: CursorTopic, encoder: Encoder, settings: Mapping[str, Any], partition: str, timeout: float
+        self,
+        topic: CursorTopic,
+        encoder: Encodes,
+        settings: Mapping[str, Any],
+        partition: str,
+        timeout: float,
     ) -> None:
         self._topic = topic
         self._encoder = encoder
@@ -358,7 +363,12 @@ class TransactionalWriter(SinkWriter):
     """
 
     def __init__(
-        self, topic: CursorTopic, encoder: Encoder, settings: Mapping[str, Any], part: str, timeout: float
+        self,
+        topic: CursorTopic,
+        encoder: Encodes,
+        settings: Mapping[str, Any],
+        part: str,
+        timeout: float,
     ) -> None:
         topic.make()
         self._topic = topic

@@ -22,6 +22,9 @@ EXPECTED = range(0, RECORDS * 10, 10)
 """The numbers that get through."""
 
 
+SIGNS = ("reading\n", "complete\n")
+
+
 @dataclass
 class TopicJob:
     """A copy of every tenth number of a topic into ``sink``."""
@@ -93,8 +96,8 @@ class TopicJob:
         ]
         for process in running:
             assert process.stdout is not None
-            line = process.stdout.readline()
-            if line not in ("reading\n", "complete\n"):
+            line = next((line for line in process.stdout if line in SIGNS), "")  # the engine talks there, too
+            if not line:
                 for each in running:
                     each.kill()
                 raise AssertionError([each.communicate()[1] for each in running])

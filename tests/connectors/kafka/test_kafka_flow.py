@@ -126,6 +126,80 @@ def test_what_is_known_of_a_record_is_read_in_expressions_and_stands_in_dead_let
     ]
 
 
+def test_a_dead_letter_topic_may_hold_the_records_themselves_with_connects_headers(cluster: Kafka) -> None:
+    source, sink, dead = new_topic(cluster), new_topic(cluster), new_topic(cluster)
+    raw = [b'{ "n": "x" }', b"{", b'{"n": 7}']
+    for number, value in enumerate(raw):
+        produce(cluster, source, [value], key=b"\xff" if number else b"k", headers=[("trace", b"7")], timestamp=1000)
+    letters = {"type": "kafka", "bootstrap_servers": cluster.bootstrap, "topic": dead, "dead_letters": "record"}
+    definition = (
+        pipeline("kept")
+        .source("kafka", topics=source, bootstrap_servers=cluster.bootstrap, stop_at_end=True)
+        .stages([{"$set": {"m": {"$add": ["$n", 1]}}}])
+        .sink("kafka", topic=sink, bootstrap_servers=cluster.bootstrap, key={"$divide": [1, {"$subtract": ["$n", 7]}]})
+        .on_error(StreamingErrorPolicy.builder().dead_letter(letters).granularity("document").build())
+        .build()
+    )
+    run_main(definition.compile())
+    assert _values(cluster, sink) == []
+    found = {message.value(): message for message in records(cluster, dead)}
+    assert {value: (message.key(), message.timestamp()[1]) for value, message in found.items()} == {
+        raw[0]: (b"k", 1000),
+        raw[1]: (b"\xff", 1000),
+        raw[2]: (b"\xff", 1000),
+    }
+    headers = {value: {name: text.decode() for name, text in message.headers()} for value, message in found.items()}
+    assert all(len(each.pop("__fluxion.letter.id")) == 32 for each in headers.values())
+    shared = {
+        "trace": "7",
+        "__connect.errors.topic": source,
+        "__connect.errors.partition": "0",
+        "__connect.errors.connector.name": "kept",
+        "__fluxion.attempts": "1",
+    }
+    assert headers[raw[0]] == {
+        **shared,
+        "__connect.errors.offset": "0",
+        "__connect.errors.stage": "TRANSFORMATION",
+        "__connect.errors.class.name": "stages[0].$set",
+        "__connect.errors.exception.class.name": "EvaluationError",
+        "__connect.errors.exception.message": "stages[0].$set.m.$add: $add takes numbers and dates, got string",
+    }
+    assert headers[raw[1]] == {
+        **shared,
+        "__connect.errors.offset": "1",
+        "__connect.errors.stage": "VALUE_CONVERTER",
+        "__connect.errors.class.name": "source",
+        "__connect.errors.exception.class.name": "UndecodableRecord",
+        "__connect.errors.exception.message": "is not valid JSON: Input data was truncated",
+    }
+    assert headers[raw[2]] == {
+        **shared,
+        "__connect.errors.offset": "2",
+        "__connect.errors.stage": "TASK_PUT",
+        "__connect.errors.class.name": "sink",
+        "__connect.errors.exception.class.name": "EvaluationError",
+        "__connect.errors.exception.message": "sink.key.$divide: $divide by zero",
+    }
+
+
+def test_letters_of_other_sources_hold_the_document(cluster: Kafka) -> None:
+    dead = new_topic(cluster)
+    letters = {"type": "kafka", "bootstrap_servers": cluster.bootstrap, "topic": dead, "dead_letters": "record"}
+    definition = (
+        pipeline("kept")
+        .source("memory", documents=[{"n": "x"}])
+        .stages([{"$set": {"m": {"$add": ["$n", 1]}}}])
+        .sink("memory", name="out")
+        .on_error(StreamingErrorPolicy.dead_letter(letters))
+        .build()
+    )
+    run_main(definition.compile())
+    (message,) = records(cluster, dead)
+    assert (message.key(), message.value()) == (None, b'{"n":"x"}')
+    assert "__connect.errors.topic" not in dict(message.headers())
+
+
 def test_a_run_with_a_store_goes_on_where_the_last_one_ended(cluster: Kafka, tmp_path: Path) -> None:
     source, sink = new_topic(cluster, 2), new_topic(cluster)
     init_db_dir(tmp_path, 1)
