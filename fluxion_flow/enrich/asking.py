@@ -71,8 +71,14 @@ class Enrichment(Asker):
         """How many questions one call may take; 1: each is a call of its own."""
         return 1
 
-    def near(self, what: Hashable) -> Any:
-        """The answer to a question that needs no call; :class:`LookupError` where it takes one."""
+    def begin(self, memory: dict[Any, Any]) -> None:
+        """A batch begins."""
+
+    def near(self, what: Any, memory: dict[Any, Any]) -> Any:
+        """The answer to a question that needs no call; :class:`LookupError` where it takes one.
+
+        ``memory`` is what the operator keeps on one worker.
+        """
         raise LookupError
 
     def perform(self, client: Any, what: Any) -> Any:

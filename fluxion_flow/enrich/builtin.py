@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from fluxion_flow.enrich import http_call, opening
+from fluxion_flow.enrich import http_call, lookup_sources, opening, sql_query
 
-__all__ = ["http_call", "opening"]
+__all__ = ["http_call", "lookup_sources", "opening", "sql_query"]

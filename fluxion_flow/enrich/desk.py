@@ -52,6 +52,7 @@ class Line:
     cache: AnswerCache | None
     tally: Tally
     breakers: list[dict[str, Any]] = field(default_factory=list)
+    memory: dict[Any, Any] = field(default_factory=dict)
 
 
 class Desk(Outside):
@@ -86,7 +87,7 @@ class Desk(Outside):
                 line.tally.at_hand += 1
                 return found
         try:
-            return Answer(asker.near(question.what))
+            return Answer(asker.near(question.what, line.memory))
         except LookupError:
             return None
         except EnrichError as error:
@@ -94,9 +95,7 @@ class Desk(Outside):
 
     def begin(self) -> None:
         for asker in self._askers:
-            asker_begin = getattr(asker, "begin", None)
-            if asker_begin is not None:
-                asker_begin()
+            asker.begin(self._line(asker).memory)
 
     def serve(self, questions: Sequence[Question], context: StreamingContext) -> list[Answer]:
         """Raises :class:`~fluxion_flow.policy.engine.Interrupted` when the run is ending and cannot wait any more."""

@@ -40,7 +40,7 @@ ARGUMENTS = (
 )
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class HttpAsker(Enrichment):
     """Makes requests of the values of its arguments, which come in the order path, query, headers, body."""
 

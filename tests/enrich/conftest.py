@@ -6,8 +6,9 @@ import pytest
 
 from fluxion_flow.policy import breaker
 from tests.servers.http_server import Answer, Request, ScriptedServer, server
+from tests.servers.postgres import postgres, postgres_url
 
-__all__ = ["server"]
+__all__ = ["postgres", "postgres_url", "server"]
 
 
 def users(request: Request) -> Answer:

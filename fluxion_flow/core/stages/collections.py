@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ...errors import Where, did_you_mean
@@ -25,6 +25,9 @@ def find_collection(name: Any, where: Where, parser: Parser) -> Sequence[Documen
             "known are " + ", ".join(map(repr, known)) if known else "pass it in collections"
         )
         parser.problems.add(where, f"unknown collection {name!r}", hint)
+        return None
+    if isinstance(known[name], Mapping):
+        parser.problems.add(where, f"collection {name!r} stands outside, where only $lookup finds it", "use $lookup")
         return None
     return known[name]
 
@@ -49,7 +52,7 @@ class FieldIndex:
 
     def __init__(self, documents: Sequence[Document], path: tuple[str, ...], whole: bool = False) -> None:
         self._documents = documents
-        self._path = path
+        self.path = path
         self._whole = whole
         self._positions: dict[Any, list[int]] | None = None
 
@@ -71,8 +74,8 @@ class FieldIndex:
 
     def _keys(self, document: Document) -> set[Any]:
         if self._whole:
-            return {canonical(path_in(document, self._path))}
-        found = reach(document, self._path)
+            return {canonical(path_in(document, self.path))}
+        found = reach(document, self.path)
         values = [*found.ends, *found.items] if found.__class__ is Several else [found]
         elements = [] if found.__class__ is Several else values
         ends = found.ends if found.__class__ is Several else elements

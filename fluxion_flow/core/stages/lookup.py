@@ -15,6 +15,7 @@ from ..expressions.parse import SYSTEM_VARIABLES, Parser
 from ..expressions.paths import path_in
 from .collections import FieldIndex, find_collection, joined_values
 from .documents import constant_documents
+from .external import ExternalCollection, JoinByValue, JoinLoaded, open_collection
 from .inner import InnerPipeline, parse_inner
 from .registry import stage
 from .set import assign
@@ -74,7 +75,7 @@ class Join:
 
 @dataclass(frozen=True, eq=False)
 class Lookup(PerDocument):
-    join: Join
+    join: Join | JoinByValue | JoinLoaded
     variables: tuple[tuple[str, Node], ...]
     into: tuple[str, ...]
 
@@ -156,14 +157,20 @@ def lookup(spec: Any, where: Where, parser: Parser) -> Lookup | None:
     Either by equality of ``localField`` and ``foreignField`` (an array stands for its elements, missing for null), or
     by a ``pipeline`` over the collection, which sees the values of ``let`` as ``$$name``; or both, the pipeline then
     runs over the documents that are equal. The collection is indexed once by the field; a pipeline that begins with a
-    ``$match`` on ``{$expr: {$eq: ["$field", "$$name"]}}`` is served by an index too. MongoDB: $lookup.
+    ``$match`` on ``{$expr: {$eq: ["$field", "$$name"]}}`` is served by an index too.
+
+    ``from`` may describe a collection that stands outside: ``{connection: db, table: customers}``, ``{connection: api,
+    collection: products}`` or ``{file: countries.csv}``. What a batch needs of a table or a server is asked for
+    together. MongoDB: $lookup.
     """
     optional = ("from", "localField", "foreignField", "let", "pipeline")
     given = parser.arguments(spec, where, ("as",), optional)
     if given is None:
         return None
     before = len(parser.problems.found)
-    documents = collection_of(given, "from", where, parser)
+    described = outside_of(given, parser)
+    external = None if described is None else open_collection(described, where / "from", parser)
+    documents = () if described is not None else collection_of(given, "from", where, parser)
     into = field_path(given["as"], where / "as", parser)
     local: tuple[str, ...] = ()
     foreign: tuple[str, ...] = ()
@@ -194,6 +201,54 @@ def lookup(spec: Any, where: Where, parser: Parser) -> Lookup | None:
     free = scope.variables - SYSTEM_VARIABLES - set(parser.resources.variables)
     if pipeline is not None and not foreign:
         probe = equality_probe(given["pipeline"], documents, free)
-    index = FieldIndex(documents, foreign) if foreign else None
-    constant = pipeline is not None and index is None and not free
-    return Lookup(where, Join(documents, index, local, pipeline, probe, constant), tuple(variables), into)
+    constant = pipeline is not None and not foreign and not free
+
+    def join(documents: Sequence[Document], probe: Probe | None = probe) -> Join:
+        index = FieldIndex(documents, foreign) if foreign else None
+        return Join(documents, index, local, pipeline, probe, constant)
+
+    if external is None:
+        return Lookup(where, join(documents), tuple(variables), into)
+    found: JoinByValue | JoinLoaded | None
+    if external.whole:
+
+        def over(documents: Sequence[Document]) -> Join:
+            return join(documents, None if probe is None else equality_probe(given["pipeline"], documents, free))
+
+        found = JoinLoaded(external, over)
+    else:
+        found = join_by_value(external, foreign, local, probe, pipeline, where, parser)
+        if found is None:
+            return None
+    parser.asks.append(found.asker)
+    return Lookup(where, found, tuple(variables), into)
+
+
+def outside_of(given: Mapping[str, Any], parser: Parser) -> Mapping[str, Any] | None:
+    """The description of a collection that stands outside, under ``from`` or under the name there; else ``None``."""
+    spec = given.get("from")
+    if isinstance(spec, str):
+        spec = parser.resources.collections.get(spec)
+    return spec if isinstance(spec, Mapping) else None
+
+
+def join_by_value(
+    external: ExternalCollection,
+    foreign: tuple[str, ...],
+    local: tuple[str, ...],
+    probe: Probe | None,
+    pipeline: InnerPipeline | None,
+    where: Where,
+    parser: Parser,
+) -> JoinByValue | None:
+    """The join with a collection that is asked by value; ``None`` after reporting that there is no value to ask by."""
+    if foreign:
+        return JoinByValue(external, foreign, local, "", (), pipeline)
+    if probe is None:
+        hint = (
+            "give localField and foreignField, or begin the pipeline with a $match on {$expr: {$eq: [field, $$name]}}"
+        )
+        parser.problems.add(where, "would read the whole collection for every document", hint)
+        return None
+    index, name, path = probe
+    return JoinByValue(external, index.path, (), name, path, pipeline)
