@@ -168,6 +168,9 @@ def _dead_letters(letters: DeadLetterSink) -> Endpoint:
 def _step(step: Step, letters: Sequence[DeadLetterSink], code: bool) -> StepView:
     if isinstance(step, FusedStep):
         facts = ["one function over a batch, on every worker"]
+        if step.program.asks:
+            facts = ["asks the outside for the documents of a batch together, on every worker"]
+            facts += [fact for stage in step.program.stages for asker in stage.asks for fact in asker.facts()]
         if step.program.combine is not None:
             facts.append(f"{step.program.combine.name} combines within the batch")
         return StepView(

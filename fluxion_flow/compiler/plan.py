@@ -7,7 +7,7 @@ may be added around it without losing the state.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from bytewax.inputs import Source
@@ -188,7 +188,9 @@ def make_plan(definition: StreamingPipelineDefinition) -> Plan:
     for stage in stages:
         for asker in stage.asks:
             asker.check(problems)
-    steps = _Steps(definition, emit, bounded).make(segments(stages)) if not problems else ()
+    making = _Steps(definition, emit, bounded)
+    steps = making.make(segments(stages)) if not problems else ()
+    problems.found += making.problems
     sinks = []
     names = definition.sink_names()
     stored_names = {new: old for old, new in definition.config.state_aliases.items()}
@@ -330,6 +332,7 @@ class _Steps:
         self._emit = emit
         self._taken = {"source", "delivered", "dead_letters"}
         self._stored = {new: old for old, new in definition.config.state_aliases.items()}
+        self.problems = Problems()
 
     def make(self, plan: Sequence[Segment]) -> list[Step]:
         steps: list[Step] = []
@@ -377,7 +380,13 @@ class _Steps:
 
     def _policy(self, stage: Stage) -> StreamingErrorPolicy:
         index = _index(stage)
-        return self._policies.for_stage(self._definition.stages[index].name, index)
+        policy = self._policies.for_stage(self._definition.stages[index].name, index)
+        if not any(asker.fails_to_dead_letters for asker in stage.asks):
+            return policy
+        if policy.dead_letter_sink is None:
+            hint = "give one, such as on_error: {dead_letter: {type: files, path: dead.jsonl}}"
+            self.problems.add(stage.where, "onError: deadLetter, but there is no dead-letter sink", hint)
+        return replace(policy, action="dead_letter", granularity="document")
 
     def _state_id(self, stage: Stage) -> str:
         """The id of a step with state; one that was renamed keeps the id that its state is stored under."""

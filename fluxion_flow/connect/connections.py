@@ -23,6 +23,22 @@ Connections = Mapping[str, Mapping[str, Any]]
 """Name of a connection → ``type`` (may be left out) and options."""
 
 CONNECTIONS = Where.at("connections")
+
+CALL_OPTIONS = (
+    *("retry", "circuit_breaker", "rate_limit", "cache", "record", "concurrency", "max_concurrent_calls"),
+    *("connect_timeout", "read_timeout", "timeout", "collections", "config"),
+)
+"""Options of a connection that say how enrichments call it. A source or a sink on the connection passes them over."""
+
+
+def call_option_names() -> frozenset[str]:
+    """Every way to write :data:`CALL_OPTIONS`: snake_case, camelCase, and with milliseconds at the end."""
+    names = set(CALL_OPTIONS)
+    for first, *rest in (name.split("_") for name in CALL_OPTIONS):
+        names.add(first + "".join(map(str.capitalize, rest)))
+    return frozenset({*names, *(f"{n}Ms" for n in names if n.lower().endswith("timeout")), *(f"{n}_ms" for n in names)})
+
+
 REFERENCE_KEYS = ("connection_ref", "connectionRef", "connection")
 """The keys under which sources, sinks and enrichments name a connection."""
 

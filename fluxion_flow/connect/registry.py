@@ -18,7 +18,7 @@ from functools import cache
 from importlib import metadata
 from typing import Any, Literal
 
-from fluxion_flow.connect.connections import CONNECTIONS, Connections, named_connection
+from fluxion_flow.connect.connections import CONNECTIONS, Connections, call_option_names, named_connection
 from fluxion_flow.connect.expressions import Expression, parse_expression
 from fluxion_flow.connect.options import Option, validate, validate_given
 from fluxion_flow.connect.secrets import holds_reference
@@ -344,7 +344,7 @@ def _check(
             CONNECTIONS / name,
             problems,
             owner,
-            also_known=of_other_kind,
+            also_known=of_other_kind | call_option_names(),
             must_resolve=must_resolve,
         )
     own = {key: value for key, value in spec.items() if key not in ("type", *_REFERENCE_KEYS)}

@@ -81,6 +81,11 @@ class Asker(ABC):
         """What the expression's value is, of an answer."""
         return value
 
+    @property
+    def fails_to_dead_letters(self) -> bool:
+        """Whether documents without an answer go to the dead letters, whatever the stage's policy says."""
+        return False
+
     def check(self, problems: Problems) -> None:  # noqa: B027
         """Add what keeps it from being asked here and now (secrets without a value). Opens nothing."""
 

@@ -56,6 +56,7 @@ class _Writer:
             "collections": _data(definition.collections),
             "functions": {name: self._function(name, function) for name, function in definition.functions.items()},
             "pipelines": _data(definition.pipelines),
+            "manifests": _data(definition.manifests),
         }
         for i, listener in enumerate(definition.listeners):
             self.problems.add(Where.at("listeners", i), f"is a Python object ({type(listener).__name__})", NOT_DATA)

@@ -114,8 +114,10 @@ class PipelineBuilder(StageMethods):
         """A Python function that ``$function`` finds under ``name``; or where it is, as ``"module:name"``."""
         return self._named("functions", name, function)
 
-    def collection(self, name: str, documents: Sequence[Mapping[str, Any]]) -> PipelineBuilder:
-        """Documents that ``$lookup`` and ``$unionWith`` find under ``name``."""
+    def collection(self, name: str, documents: Sequence[Mapping[str, Any]] | Mapping[str, Any]) -> PipelineBuilder:
+        """Documents that ``$lookup`` and ``$unionWith`` find under ``name``; or where ``$lookup`` finds them outside,
+        such as ``{"connection": "db", "table": "customers"}``.
+        """
         return self._named("collections", name, documents)
 
     def pipeline(self, name: str, stages: Sequence[Mapping[str, Any]]) -> PipelineBuilder:
@@ -125,6 +127,10 @@ class PipelineBuilder(StageMethods):
     def connection(self, name: str, /, **options: Any) -> PipelineBuilder:
         """Options that a source or a sink takes with ``connection_ref=name``; ``type`` may be among them."""
         return self._named("connections", name, options)
+
+    def manifest(self, manifest: Mapping[str, Any]) -> PipelineBuilder:
+        """A connector's manifest, which ``$enrich`` finds by its ``id``."""
+        return self._named("manifests", str(manifest.get("id", "")), _copied(manifest))
 
     def build(self) -> StreamingPipelineDefinition:
         """The definition. Raises :class:`~fluxion_flow.errors.PipelineError` with everything that is wrong."""

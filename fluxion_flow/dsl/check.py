@@ -150,6 +150,7 @@ def make_resources(definition: StreamingPipelineDefinition, problems: Problems) 
         seed=definition.config.seed,
         time_field=with_values(definition.source.time_field, SOURCE / "time_field", problems),
         connections=definition.connections,
+        manifests=definition.manifests,
     )
 
 

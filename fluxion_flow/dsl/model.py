@@ -193,10 +193,11 @@ class StreamingPipelineDefinition:
     collections: Mapping[str, Sequence[dict[str, Any]]] = field(default_factory=dict)
     functions: Mapping[str, Callable[..., Any] | str] = field(default_factory=dict)
     pipelines: Mapping[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
+    manifests: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         _set(self, stages=tuple(self.stages), sinks=tuple(self.sinks), listeners=tuple(self.listeners))
-        for name in ("connections", "collections", "functions", "pipelines"):
+        for name in ("connections", "collections", "functions", "pipelines", "manifests"):
             _set(self, **{name: dict(getattr(self, name))})
 
     @classmethod

@@ -13,6 +13,7 @@ A definition file says this (``*`` must be there)::
     collections    documents by name, for $lookup and $unionWith
     functions      'module:name' by name, for $function
     pipelines      lists of stages by name, for $subPipeline
+    manifests      connector manifests by id, for $enrich
 
 ``${NAME}``, ``{$env: NAME}`` and ``{$secret: NAME}`` are references to the environment in every value, and
 ``{$date: ...}`` and its like are values of MongoDB's Extended JSON.
@@ -51,7 +52,7 @@ from fluxion_flow.policy.parse import CheckSink, parse_policy
 
 SECTIONS = (
     *("name", "source", "stages", "sink", "sinks", "on_error", "config"),
-    *("connections", "collections", "functions", "pipelines"),
+    *("connections", "collections", "functions", "pipelines", "manifests"),
 )
 STAGE_EXAMPLE = "such as {$match: {status: PAID}}"
 
@@ -173,6 +174,7 @@ class _Reader:
             collections=self._collections(),
             functions=self._mapping("functions", "names to functions"),
             pipelines=self._mapping("pipelines", "names to lists of stages"),
+            manifests=self._mapping("manifests", "ids to manifests"),
         )
 
     def _broken(self, where: Where, what: str, hint: str = "") -> None:
@@ -320,6 +322,8 @@ class _Reader:
         found = self._mapping("collections", "names to lists of documents")
         for name, documents in list(found.items()):
             where = Where.at("collections", name)
+            if isinstance(documents, Mapping):
+                continue  # it stands outside: $lookup checks what it says
             if not isinstance(documents, (list, tuple)):
                 self._broken(where, f"must be a list of documents, got {kind(documents)}")
                 found[name] = []

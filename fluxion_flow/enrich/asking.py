@@ -60,6 +60,10 @@ class Enrichment(Asker):
         return f"{self.name} to '{self.target.name}'"
 
     @property
+    def fails_to_dead_letters(self) -> bool:
+        return self.dead_letters
+
+    @property
     def recorded(self) -> bool:
         return self.settings.record
 

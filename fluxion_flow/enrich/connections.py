@@ -6,7 +6,7 @@ A connection that a source or a sink uses may serve enrichments too: options tha
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from fluxion_flow.connect.connections import CONNECTIONS
@@ -62,6 +62,9 @@ def read_connection(
         return None
     before = len(problems.found)
     settings = read_settings({k: v for k, v in options.items() if is_setting(str(k))}, place, problems, Settings())
+    breaker = settings.policy.breaker
+    if breaker is not None and breaker.name is None:
+        settings = replace(settings, policy=replace(settings.policy, breaker=replace(breaker, name=name)))
     rest = {k: v for k, v in options.items() if not is_setting(str(k)) and k != "type"}
     strangers = of_connector(kind) if _unknown(rest, own[kind]) else frozenset()
     validate_given(own[kind], rest, place, problems, f"connection '{name}'", also_known=strangers)
@@ -81,11 +84,11 @@ def of_connector(kind: str) -> Collection[str]:
     except ConnectorUnavailable:
         return frozenset()
     options = [*connector.source_options, *connector.sink_options]
-    return frozenset(name for option in options for name in (option.name, option.camel_name))
+    return frozenset(name for option in options for name in option.names)
 
 
 def _unknown(given: Mapping[str, Any], own: Sequence[Option]) -> set[str]:
-    return set(given) - {name for option in own for name in (option.name, option.camel_name)}
+    return set(given) - {name for option in own for name in option.names}
 
 
 def reference(given: Mapping[str, Any], where: Where, parser: Parser) -> tuple[str | None, Where]:

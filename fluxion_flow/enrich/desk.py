@@ -194,7 +194,7 @@ class Desk(Outside):
             self._line(asker).threads.submit(self._unit, asker, questions, unit, served)
         served.done.wait()
         self._under_way = None
-        if self._ended.is_set() and served.left:
+        if self._ended.is_set() and (served.left or isinstance(served.broken, Ended)):
             self._under_way = served
             raise Interrupted(context.step, 0, None)
         if served.broken is not None:
@@ -279,7 +279,7 @@ class Desk(Outside):
     def _sleep(self, seconds: float) -> None:
         """Wait; the end of the run ends it."""
         if seconds > 0 and self._ended.wait(seconds):
-            raise SystemExit
+            raise Ended
 
     def _call(self, asker: Enrichment, whats: list[Any]) -> list[Any]:
         client = self._clients.get(asker.target.key)
@@ -291,6 +291,10 @@ class Desk(Outside):
         if len(whats) > 1:
             return list(asker.perform_many(client, whats))
         return [asker.perform(client, whats[0])]
+
+
+class Ended(BaseException):
+    """The run is ending; the call at hand is given up."""
 
 
 class Served:

@@ -35,17 +35,21 @@ RETRIED = (408, 421, 425, 429, 500, 502, 503, 504, 507, 520, 521, 522, 523, 524)
 """Statuses after which the same request may succeed (RFC 9110, section 15; RFC 6585)."""
 
 OPTIONS = (
-    Option("url", "string", "The server, and the path that the paths of calls are below.", None),
-    Option("base_url", "string", "Another name of url.", None),
-    Option("endpoint", "string", "Another name of url.", None),
-    Option("url_template", "string", "Another name of url.", None),
+    Option(
+        "url",
+        "string",
+        "The server, and the path that the paths of calls are below.",
+        None,
+        also=("base_url", "baseUrl", "endpoint", "url_template", "urlTemplate"),
+    ),
     Option("headers", "object", "Headers of every request.", None, secret=True),
     Option("verify", "boolean", "Check the server's certificate.", True),
     Option("ca_file", "string", "A file of certificates to trust instead of the usual ones.", None),
     Option("retry_statuses", "list", "Statuses after which to try again.", list(RETRIED), items="integer"),
+    Option("config", "object", "What manifests name as {{config.name}}.", None, secret=True),
     Option("collections", "object", "Collections for $lookup: name, and how the server is asked for them.", None),
 )
-URL_NAMES = ("url", "base_url", "baseUrl", "endpoint", "url_template", "urlTemplate")
+URL_NAMES = OPTIONS[0].names
 _SECRET_HEADER = re.compile(r"auth|cookie|key|token|secret|password|signature", re.IGNORECASE)
 _SHOWN = 200
 USER_AGENT = "fluxion-flow"
@@ -93,9 +97,7 @@ class HttpTarget(Target):
         problems = Problems()
         options = self.options(problems)
         problems.raise_if_any()
-        names = ("url", "base_url", "endpoint", "url_template")
-        found = next((options[name] for name in names if options[name]), self.origin)
-        return str(found).rstrip("/")
+        return str(options["url"] or self.origin).rstrip("/")
 
     def open(self, settings: Settings) -> HttpClient:
         problems = Problems()

@@ -27,7 +27,7 @@ from fluxion_flow.enrich.http import HttpTarget
 from fluxion_flow.enrich.lookup_files import FORMATS, TYPES, FileAsker, FileCollection, FileTarget, format_of
 from fluxion_flow.enrich.lookup_http import HttpCollection
 from fluxion_flow.enrich.lookup_sql import TableCollection
-from fluxion_flow.enrich.on_error import read_on_error
+from fluxion_flow.enrich.on_error import ON_ERROR, read_on_error
 from fluxion_flow.enrich.settings import Settings
 from fluxion_flow.enrich.sql import OPTIONS as SQL_OPTIONS
 from fluxion_flow.enrich.sql import SqlTarget
@@ -35,7 +35,6 @@ from fluxion_flow.enrich.templates import header_value, is_header_name, places_i
 from fluxion_flow.errors import Where
 
 OWN = {"sql": SQL_OPTIONS, "http": HTTP_OPTIONS}
-ON_ERROR = ("onError", "on_error")
 TABLE = (*REFERENCES, "table", "schema", "columns", "orderBy", "order_by", "batchSize", "batch_size", *ON_ERROR)
 SERVED = ("path", "param", "items", "join", "headers", "batchSize", "batch_size")
 FILE = ("file", "format", "types", "type")

@@ -10,6 +10,7 @@ from fluxion_flow.core.expressions.nodes import Const, Node
 from fluxion_flow.core.expressions.parse import Parser
 from fluxion_flow.errors import Where, did_you_mean
 
+ON_ERROR = ("onError", "on_error")
 WORDS = ("fail", "null", "deadLetter", "dead_letter")
 
 

@@ -193,7 +193,7 @@ def test_every_problem_is_reported_at_once(table, api):
         "stages[3].$lookup.from.types.a: unknown type 'integer'; known are string, int, double, bool",
         "stages[3].$lookup.from.types: are for CSV, whose values are texts; remove them",
         "stages[4].$lookup: would read the whole collection for every document; give localField and foreignField, or "
-        "begin the pipeline with {$match: {$expr: {$eq: [field, $$name]}}}",
+        "begin the pipeline with a $match on {$expr: {$eq: [field, $$name]}}",
         "stages[5].$lookup.from.path: cannot hold {names}; the values that are wanted go into param",
         "stages[5].$lookup.from.join: unknown way to join values: 'pipe'; known are comma and repeat",
         "stages[5].$lookup.from.batchSize: must be a whole number from 1 to 10000, got 0",
