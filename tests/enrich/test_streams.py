@@ -68,11 +68,11 @@ def dead(folder, **more):
 
 
 def test_a_stream_gives_what_the_offline_run_gives(connections, tmp_path):
-    documents = [{"id": i % 40} for i in range(300)]
+    documents = [{"id": i % 20} for i in range(100)]
     flow = Flow(tmp_path, documents, connections, STAGES, config={"batch_size": 37, "seed": 5}).run()
     asked = run_batch(documents, STAGES, connections=connections, seed=5)
     assert [d["r"] for d in flow.out] == [d["r"] for d in asked]
-    flow = Flow(tmp_path, documents, connections, STAGES, config={"batch_size": 300, "seed": 5})
+    flow = Flow(tmp_path, documents, connections, STAGES, config={"batch_size": 100, "seed": 5})
     (tmp_path / "out.jsonl").unlink()
     first = flow.run().out
     (tmp_path / "out.jsonl").unlink()
@@ -221,8 +221,8 @@ def test_explain_tells_what_is_asked_and_what_a_replay_means(connections, tmp_pa
     text = " ".join(as_text(explain(make_plan(flow.definition))).split())
     assert (
         "asks the outside for the documents of a batch together, on every worker $httpCall to 'users': up to 50 at the "
-        "same time, answers are kept for 300 s, up to 3 attempts, behind a circuit breaker, at most 100 in 1 s; a replay "
-        "may be answered differently"
+        "same time, answers are kept for 300 s, up to 3 attempts, behind a circuit breaker, at most 100 in 1 s; a "
+        "replay may be answered differently"
     ) in text
 
 
