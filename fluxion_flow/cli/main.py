@@ -10,7 +10,10 @@ import click
 from ..errors import FluxionError
 from .failures import exit_code, show
 
-COMMANDS = ("run", "check", "explain", "batch", "dlq", "stages", "operators", "connectors")
+COMMANDS = (
+    *("run", "check", "explain", "batch", "sample", "test", "verify", "dlq"),
+    *("stages", "operators", "connectors"),
+)
 """Every command; ``fluxion_flow.cli.<name>`` holds it as ``command``."""
 
 
