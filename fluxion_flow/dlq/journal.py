@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import Any
 
 from ..errors import FluxionError
-from ..runtime.lease import StoreInUse, release_lease, take_lease
+from ..runtime.lease import StoreInUse, holder, release_lease, take_lease
 from .letter import Letter
 
 _TABLES = """
@@ -49,9 +49,8 @@ class Journal:
             self._connection.execute("PRAGMA synchronous=FULL")
             self._connection.executescript(_TABLES)
         except StoreInUse:
-            holder = (self.folder / "fluxion-0.lock").read_text().strip()
             raise JournalFailed(
-                f"journal {str(self.folder)!r} is in use by another replay (process id {holder}); wait until it ends"
+                f"journal {str(self.folder)!r} is in use by another replay ({holder(self.folder)}); wait until it ends"
             ) from None
         except (OSError, sqlite3.Error) as error:
             release_lease(self.folder, 0)

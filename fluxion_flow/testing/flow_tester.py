@@ -46,8 +46,8 @@ class FlowResult:
     """What a run ended with.
 
     ``outputs``: what each sink was given, by its name; ``dead_letters`` in the order of writing; ``counters``:
-    ``read``, ``delivered``, ``dead_lettered``, ``skipped``, ``retries``, ``failures``, of the last run where others were killed
-    before it; ``error``: why the run failed, ``""`` when it did not; ``crashes``: how many there were.
+    ``read``, ``delivered``, ``dead_lettered``, ``skipped``, ``retries``, ``failures``, of the last run where others
+    were killed before it; ``error``: why the run failed, ``""`` when it did not; ``crashes``: how many there were.
     """
 
     outputs: dict[str, list[Document]]
