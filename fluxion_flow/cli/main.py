@@ -11,8 +11,8 @@ from ..errors import FluxionError
 from .failures import exit_code, show
 
 COMMANDS = (
-    *("run", "check", "explain", "batch", "sample", "test", "verify", "dlq"),
-    *("stages", "operators", "connectors"),
+    *("run", "check", "explain", "batch", "sample", "test", "verify", "drill", "canary", "dlq", "checkpoint"),
+    *("stages", "operators", "connectors", "schema", "completion"),
 )
 """Every command; ``fluxion_flow.cli.<name>`` holds it as ``command``."""
 

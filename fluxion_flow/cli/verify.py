@@ -92,7 +92,7 @@ def command(
     from . import loading
 
     plan = loading.plan(target)
-    documents = _documents(plan, input_, limit)
+    documents = documents_of(plan, input_, limit)
     runs = [Run("offline")]
     runs += [Run(f"streamed, batch size {size}", size) for size in sizes]
     runs += [Run(f"{count} workers", 7, threads=count) for count in workers if count > 1]
@@ -122,7 +122,11 @@ def command(
     ctx.exit(0 if ok else FAILED)
 
 
-def _documents(plan: Plan, path: str | None, limit: int) -> list[Document]:
+def documents_of(plan: Plan, path: str | None, limit: int) -> list[Document]:
+    """The documents to run: of a file of JSON Lines, or the first ones of a bounded source.
+
+    Raises :class:`TargetError` when they cannot be read.
+    """
     if path is None:
         if not plan.bounded:
             raise TargetError("source", "never completes", "give documents with --input FILE")

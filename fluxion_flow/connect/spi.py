@@ -100,6 +100,21 @@ class StreamingSource(ABC):
     def open(self, partition: str, cursor: Cursor | None) -> SourceReader:
         """A reader of ``partition`` that starts at ``cursor``, or at the configured start when it is ``None``."""
 
+    def probe(self) -> str:
+        """Try whether it can be read, and say what there is. Changes nothing: no offset is committed.
+
+        Lists the partitions and reads one record of the first, unless a source can tell otherwise. Raises what the
+        source raises, and :class:`NotImplementedError` where trying would change something.
+        """
+        names = self.partitions()
+        if names:
+            reader = self.open(names[0], None)
+            try:
+                reader.read(1)
+            finally:
+                reader.close()
+        return f"{len(names)} partition{'' if len(names) == 1 else 's'}"
+
 
 class DeliveryError(Exception):
     """Some documents of a write could not be delivered. ``errors`` maps their index in the batch to the reason."""
@@ -177,3 +192,10 @@ class StreamingSink(ABC):
         replays begin with ``replay-``. Default: the sink itself.
         """
         return self
+
+    def probe(self) -> str:
+        """Try whether it could be written, and say what there is. Changes nothing: nothing is written or created.
+
+        Raises what the sink raises, and :class:`NotImplementedError` where it cannot be told without changing anything.
+        """
+        raise NotImplementedError("the connector cannot be tried without writing")

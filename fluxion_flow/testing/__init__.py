@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from fluxion_flow.testing.flow_tester import FlowResult, FlowTester
-    from fluxion_flow.testing.mocks import SinkRules
+    from fluxion_flow.testing.mocks import EnrichmentRule, SinkRules
 
-__all__ = ["FlowResult", "FlowTester", "SinkRules"]
+__all__ = ["EnrichmentRule", "FlowResult", "FlowTester", "SinkRules"]
 
-_HOMES = {"FlowResult": "flow_tester", "FlowTester": "flow_tester", "SinkRules": "mocks"}
+_HOMES = {"FlowResult": "flow_tester", "FlowTester": "flow_tester", "EnrichmentRule": "mocks", "SinkRules": "mocks"}
 
 
 def __getattr__(name: str) -> Any:

@@ -32,7 +32,7 @@ from fluxion_flow.errors import FluxionError
 from fluxion_flow.observe.recording import RecordingListener
 from fluxion_flow.policy.model import StreamingErrorPolicy
 from fluxion_flow.runtime.ending import ours_behind
-from fluxion_flow.testing.mocks import MockSink, MockSource, Record, SinkRules
+from fluxion_flow.testing.mocks import EnrichmentRule, MockSink, MockSource, Record, SinkRules, mocked_outside
 
 NOW = datetime(2026, 1, 1, tzinfo=timezone.utc)
 """The clock of a test that sets none."""
@@ -100,15 +100,17 @@ class FlowTester:
         workers: int = 1,
         fail_reads: Sequence[int] = (),
         crash_after: Sequence[int] = (),
+        enrichments: Mapping[str, Sequence[EnrichmentRule]] | None = None,
     ) -> FlowResult:
         """Run it to the end of ``source``: a list of records, or lists (of batches, if wanted) by partition.
 
         ``crash_after``: for each crash, how many records its run reads before its process is killed with SIGKILL; the
-        next run resumes from the checkpoint.
+        next run resumes from the checkpoint. ``enrichments`` are the answers of the outside, by the connection's or the
+        operator's name; a question without one fails.
         """
         partitions = _batched(source, batch_size)
         listener = RecordingListener()
-        with tempfile.TemporaryDirectory(prefix="fluxion-test-") as name:
+        with mocked_outside(enrichments or {}), tempfile.TemporaryDirectory(prefix="fluxion-test-") as name:
             folder = Path(name)
             dead = MockSink(folder / "dead_letters.jsonl")
             outputs = {

@@ -20,14 +20,16 @@ from fluxion_flow.dsl.model import StreamingPipelineDefinition
 from fluxion_flow.errors import FluxionError, PipelineError, Problem, Problems, Where, did_you_mean
 from fluxion_flow.testing.compare import compare, differences
 from fluxion_flow.testing.flow_tester import NOW, FlowResult, FlowTester
-from fluxion_flow.testing.mocks import SinkRules
+from fluxion_flow.testing.mocks import EnrichmentRule, SinkRules
 
 SUFFIX = ".flowtest.yaml"
 _FILE_KEYS = ("pipeline", "now", "seed", "env", "tests")
 _TEST_KEYS = (
-    *("name", "source", "batch_size", "workers", "sinks", "fail_reads", "crash_after", "now", "seed", "expect"),
+    *("name", "source", "batch_size", "workers", "sinks", "enrichments", "fail_reads", "crash_after"),
+    *("now", "seed", "expect"),
 )
 _EXPECT_KEYS = ("output", "outputs", "ordered", "match", "dead_letters", "counters", "error")
+_ANSWER_KEYS = ("when", "answer", "fail")
 _SINK_KEYS = ("fail", "fail_writes", "reject")
 LETTER_FIELDS = ("operatorName", "errInfo", "doc", "raw")
 """What ``--update`` writes of a dead letter."""
@@ -67,6 +69,10 @@ class FlowTest:
                 workers=spec.get("workers", 1),
                 fail_reads=spec.get("fail_reads") or (),
                 crash_after=spec.get("crash_after") or (),
+                enrichments={
+                    name: [EnrichmentRule(**from_extended(dict(rule))) for rule in _listed(rules)]
+                    for name, rules in (spec.get("enrichments") or {}).items()
+                },
             )
         return Verdict(self, result, judge(spec.get("expect") or {}, result, len(spec.get("crash_after") or ())))
 
@@ -210,6 +216,9 @@ def _check(test: Any, where: Where, problems: Problems) -> None:
             problems.add(where / name, "must be a list of numbers", "such as [2]")
     for name, rules in (test.get("sinks") or {}).items():
         _keys(rules, _SINK_KEYS, where / "sinks" / str(name), problems)
+    for name, answers in (test.get("enrichments") or {}).items():
+        for number, rule in enumerate(_listed(answers)):
+            _keys(rule, _ANSWER_KEYS, where / "enrichments" / str(name) / number, problems)
     expect = test.get("expect", {})
     if not isinstance(expect, Mapping):
         problems.add(where / "expect", "must be a mapping", "such as {output: [...]}")
@@ -227,6 +236,10 @@ def _keys(data: Any, known: tuple[str, ...], where: Where, problems: Problems) -
         if key not in known:
             hint = did_you_mean(str(key), known) or f"known are {', '.join(known)}"
             problems.add(where / str(key), "unknown key", hint)
+
+
+def _listed(given: Any) -> list[Any]:
+    return given if isinstance(given, list) else [given]
 
 
 def _rules(given: Mapping[str, Any]) -> SinkRules:

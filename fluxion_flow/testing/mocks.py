@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,8 @@ from fluxion_flow.connect.spi import (
     StreamingSink,
     StreamingSource,
 )
+from fluxion_flow.core.context import StreamingContext
+from fluxion_flow.core.outside import Answer, AskFailed, Outside, Question
 
 RAW = "$raw"
 """A record ``{$raw: text}`` is one that cannot be decoded, with this text."""
@@ -104,6 +107,67 @@ class _Reader(SourceReader):
         self._number += 1
         self._position += len(records)
         return batch
+
+
+@dataclass(frozen=True)
+class EnrichmentRule:
+    """How the outside answers a question: with ``answer``, or with the failure ``fail``.
+
+    ``when`` is a part of the question's text (of a request: method, address, body); ``None``: every question.
+    """
+
+    answer: Any = None
+    fail: str | None = None
+    when: str | None = None
+
+
+class MockOutside(Outside):
+    """Answers the questions of ``$httpCall`` and its like by rules, under the connection's or the operator's name."""
+
+    def __init__(self, rules: Mapping[str, Sequence[EnrichmentRule]]) -> None:
+        self._rules = rules
+
+    def peek(self, question: Question) -> Answer | None:
+        return None
+
+    def serve(self, questions: Sequence[Question], context: StreamingContext) -> list[Answer]:
+        return [self._answer(question) for question in questions]
+
+    def _answer(self, question: Question) -> Answer:
+        asker: Any = question.asker
+        names = (getattr(getattr(asker, "target", None), "name", ""), getattr(asker, "name", ""))
+        text = _question_text(question.what)
+        for name in names:
+            for rule in self._rules.get(name, ()):
+                if rule.when is None or rule.when in text:
+                    if rule.fail is None:
+                        return Answer(_copy(rule.answer))
+                    return _failing(f"{asker.title}: {rule.fail}")
+        hint = f"add it to enrichments.{names[0] or names[1]}"
+        return _failing(f"{asker.title}: the test does not mock this question: {text}; {hint}")
+
+
+def _failing(text: str) -> Answer:
+    return Answer(error=lambda: AskFailed(text))
+
+
+@contextmanager
+def mocked_outside(rules: Mapping[str, Sequence[EnrichmentRule]]) -> Iterator[None]:
+    """Within this, runs ask a :class:`MockOutside`."""
+    import fluxion_flow.core.outside as outside
+
+    before = outside._open
+    outside._open = lambda resources, tell, record: MockOutside(rules)
+    try:
+        yield
+    finally:
+        outside._open = before
+
+
+def _question_text(what: Any) -> str:
+    parts = [getattr(what, name, None) for name in ("method", "url", "content")]
+    found = [part.decode("utf-8", "replace") if isinstance(part, bytes) else str(part) for part in parts if part]
+    return " ".join(found) or str(what)
 
 
 @dataclass(frozen=True)

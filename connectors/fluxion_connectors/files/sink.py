@@ -107,6 +107,17 @@ class FilesSink(StreamingSink):
         """Raises :class:`FileChanged` when the file is not the cursor's, :class:`OSError` when it cannot be written."""
         return FilesWriter(self, self.path.replace("{part}", part), cursor)
 
+    def probe(self) -> str:
+        """Raises :class:`OSError` when the directory, or a file that is there, cannot be written."""
+        if os.path.isdir(self.path):
+            raise IsADirectoryError(f"{self.path!r} is a directory")
+        place = self.path if os.path.exists(self.path) else os.path.dirname(self.path) or "."
+        while not os.path.exists(place):
+            place = os.path.dirname(place) or "."
+        if not os.access(place, os.W_OK):
+            raise PermissionError(f"{place!r} cannot be written by this user")
+        return f"{place!r} can be written"
+
     def beside(self, name: str) -> FilesSink:
         """Files of their own, ``out.<name>.jsonl``: a resume of the pipeline cuts its files back to what it wrote."""
         made = copy.copy(self)

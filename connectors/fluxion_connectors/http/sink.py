@@ -76,6 +76,21 @@ class HttpSink(StreamingSink):
     def __repr__(self) -> str:
         return f"HttpSink({self.method} {place_of(self.url.partition('?')[0])})"
 
+    def probe(self) -> str:
+        """Ask for the headers of the address. Any answer is one; only 401 and 403 say that writing would be refused.
+
+        Raises :class:`HttpUnavailable`, and :class:`HttpRefused`.
+        """
+        url = self.url if not fields_in(self.url) else "/".join(self.url.split("/")[:3])
+        client = new_client(
+            url, headers=self.headers, timeout=self.timeout, connections=1, verify=self.verify, ca_file=self.ca_file
+        )
+        with client:
+            status = request(client, "HEAD", url, headers={}).status_code
+        if status in (401, 403):
+            raise HttpRefused(f"HEAD {place_of(url)}: the server answers {status}; check the credentials")
+        return f"the server answers ({status} to HEAD)"
+
     def open(self, part: str, cursor: Cursor | None) -> HttpWriter:
         return HttpWriter(self)
 

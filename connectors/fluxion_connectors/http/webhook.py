@@ -113,6 +113,13 @@ class HttpWebhookSource(StreamingSource):
     def partitions(self) -> list[str]:
         return [PARTITION]
 
+    def probe(self) -> str:
+        """Raises :class:`OSError` when nobody could listen at the address."""
+        with socket.socket(socket.AF_INET6 if ":" in self.address[0] else socket.AF_INET) as tried:
+            tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            tried.bind(self.address)
+        return f"{self.address[0]}:{self.address[1]} is free to listen at"
+
     def open(self, partition: str, cursor: Cursor | None) -> HttpWebhookReader:
         """Begin to listen. Raises :class:`OSError` when the address is taken, :class:`SpoolChanged`."""
         spool = Spool(self.spool, self.max_events, self.id_memory)

@@ -13,7 +13,7 @@ from typing import Any
 from confluent_kafka import KafkaError, KafkaException, Producer
 from confluent_kafka.admin import AdminClient, ConfigResource  # type: ignore[attr-defined]
 
-from fluxion_connectors.kafka.client import PATIENCE, Watch, client_settings, quiet
+from fluxion_connectors.kafka.client import PATIENCE, Watch, client_settings, cluster_metadata, quiet
 from fluxion_connectors.kafka.failures import KafkaUnavailable, UnknownTopic, failure
 from fluxion_connectors.kafka.letters import LetterEncoder
 from fluxion_connectors.kafka.options import schema_registry
@@ -24,7 +24,7 @@ from fluxion_connectors.kafka.registry import encoder
 from fluxion_connectors.kafka.transactions import CursorTopic, TransactionalWriter
 from fluxion_flow.connect.expressions import Expression
 from fluxion_flow.connect.spi import Batch, Cursor, DeliveryError, SinkWriter, StreamingSink
-from fluxion_flow.errors import Where
+from fluxion_flow.errors import Where, did_you_mean
 
 _log = logging.getLogger(__name__)
 
@@ -104,6 +104,20 @@ class KafkaSink(StreamingSink):
             self._settings["message.timeout.ms"] = min(self._settings["message.timeout.ms"], timeout)
             name = cursor_topic or f"{transactional_id}.cursors"
             self._cursors = CursorTopic(base, name, transactional_id, connect_timeout)
+
+    def probe(self) -> str:
+        """Raises like :meth:`open`; a topic is not created by it."""
+        connection = {k: v for k, v in self._settings.items() if k not in _PRODUCER_ONLY}
+        found = cluster_metadata(connection, self._connect_timeout)
+        if self._topic is None:
+            return f"connected; {len(found.topics)} topics"
+        topic = found.topics.get(self._topic)
+        if topic is None:
+            hint = did_you_mean(self._topic, list(found.topics)) or "create it, or correct the name"
+            raise UnknownTopic(f"there is no topic {self._topic!r}; {hint}")
+        if topic.error is not None:
+            raise failure(topic.error, f"looking at topic {self._topic!r}")
+        return f"connected; topic {self._topic!r} has {len(topic.partitions)} partitions"
 
     def beside(self, name: str) -> KafkaSink:
         """The same topic; transactions under an id of their own, so that they do not fence the pipeline's."""

@@ -42,6 +42,9 @@ class MemorySink(StreamingSink):
             hub.cut_back(self.name, part, cursor["count"] if cursor is not None else 0)
         return MemoryWriter(self.name, part, self.writes, self.flushes, self._refusal)
 
+    def probe(self) -> str:
+        return "in memory"
+
     def collected(self) -> list[Document]:
         """A new list of all documents that were written under this sink's name."""
         return hub.collected(self.name)

@@ -117,6 +117,22 @@ class SqlSink(StreamingSink):
             engine.dispose()
             raise
 
+    def probe(self) -> str:
+        """Raises :class:`DatabaseUnavailable`, and :class:`SqlError` for a table that is not there."""
+        engine = engine_of(self._url)
+        try:
+            with engine.connect() as connection:
+                if self.create_table is not None and not engine.dialect.has_table(
+                    connection, self.table, schema=self.schema
+                ):
+                    return f"connected; table {self.table!r} will be created"
+                find_table(connection, self.table, self.schema)
+            return f"connected; table {self.table!r} is there"
+        except _DATABASE_ERRORS as error:
+            raise said(error, f"opening table {self.table!r}") from None
+        finally:
+            engine.dispose()
+
     def _prepared(self, engine: Engine) -> Table:
         """The table, created if it was asked for, and known to hold the keys unique."""
         if self.create_table is not None:

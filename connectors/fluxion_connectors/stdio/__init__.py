@@ -43,6 +43,9 @@ class StdioSource(StreamingSource):
     def partitions(self) -> list[str]:
         return [PARTITION]
 
+    def probe(self) -> str:
+        raise NotImplementedError("standard input cannot be tried without taking from it")
+
     def open(self, partition: str, cursor: Cursor | None) -> StdioReader:
         return StdioReader(self.descriptor, cursor, self.extended_json)
 
@@ -113,6 +116,9 @@ class StdioSink(StreamingSink):
     def __init__(self, *, extended_json: bool = False, file: BinaryIO | None = None) -> None:
         self.extended_json = extended_json
         self.file = file
+
+    def probe(self) -> str:
+        return "standard output"
 
     def open(self, part: str, cursor: Cursor | None) -> StdioWriter:
         return StdioWriter(self.file or sys.stdout.buffer, self.extended_json)
