@@ -15,13 +15,16 @@ from ..connect.registry import ConnectorUnavailable, Kind, connector_types, find
 from ..core.expressions.registry import all_operators
 from ..core.stages.registry import all_stages
 from ..policy.model import CircuitBreaker, FailureBudget, Retry
+from ..policy.parse import BREAKER_ALSO, RETRY_ALSO
 from .config import StreamingRuntimeConfig
 from .model import TIME_KEYS
+from .parse import SECTIONS
 
 Schema = dict[str, Any]
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 ANY_OF_POLICY = {"$ref": "#/$defs/policy"}
 _TEXT: Schema = {"type": "string"}
+NAME = "^[A-Za-z0-9_-]+$"
 _REFERENCE: Schema = {
     "anyOf": [
         {"type": "string", "pattern": r"\$\{"},
@@ -38,7 +41,11 @@ def definition_schema() -> Schema:
         "title": "Fluxion Flow pipeline",
         "type": "object",
         "properties": {
-            "name": {**_TEXT, "description": "The pipeline's name; the file's unless given."},
+            **dict.fromkeys(SECTIONS, True),
+            "name": {
+                "anyOf": [{**_TEXT, "pattern": NAME}, _REFERENCE],
+                "description": "The pipeline's name; the file's unless given.",
+            },
             "source": {"$ref": "#/$defs/source", "description": "Where documents come from."},
             "stages": {"type": ["array", "null"], "items": {"$ref": "#/$defs/stage"}},
             "sink": {"$ref": "#/$defs/sink", "description": "Where documents go."},
@@ -60,6 +67,7 @@ def definition_schema() -> Schema:
             },
         },
         "required": ["source"],
+        "oneOf": [{"required": ["sink"]}, {"required": ["sinks"]}],
         "additionalProperties": False,
         "$defs": {
             "source": _endpoint("source"),
@@ -171,10 +179,12 @@ def _policy() -> Schema:
         **final,
         "skipAndContinue": nothing,
         "failFast": nothing,
-        "retry": {"anyOf": [{"type": ["integer", "string"]}, _fields(Retry)]},
+        "retry": {"anyOf": [{"type": ["integer", "string"]}, _fields(Retry, *RETRY_ALSO)]},
         "then": {"$ref": "#/$defs/policy"},
-        "circuit_breaker": {"anyOf": [{"type": ["null", "boolean"]}, _fields(CircuitBreaker)]},
-        "circuitBreaker": {"anyOf": [{"type": ["null", "boolean"]}, _fields(CircuitBreaker)]},
+        "circuit_breaker": {
+            "anyOf": [{"type": ["null", "boolean"]}, _fields(CircuitBreaker, "enabled", *BREAKER_ALSO)]
+        },
+        "circuitBreaker": {"anyOf": [{"type": ["null", "boolean"]}, _fields(CircuitBreaker, "enabled", *BREAKER_ALSO)]},
         "budget": _fields(FailureBudget),
         "dead_letter_sink": sink,
         "deadLetterSink": sink,
@@ -192,15 +202,18 @@ def _policy() -> Schema:
     }
 
 
-def _fields(cls: type) -> Schema:
-    """An object with the fields of a part of a policy, in snake_case or camelCase, with ``Ms`` or ``_ms`` behind."""
-    names = [field.name for field in dataclasses.fields(cls)]
-    return {
-        "type": "object",
-        "properties": dict.fromkeys(names, True),
-        "patternProperties": {r"^[a-z]+[A-Za-z]*(Ms|_ms)?$": True, "^[a-z_]+_ms$": True},
-        "additionalProperties": False,
-    }
+def _fields(cls: type, *also: str) -> Schema:
+    """An object with the fields of a part of a policy: in snake_case or camelCase, durations with ``Ms`` too."""
+    properties: Schema = {}
+    durations = {field.name for field in dataclasses.fields(cls) if field.metadata.get("span")}
+    for name in [*(field.name for field in dataclasses.fields(cls)), *also]:
+        first, *rest = name.split("_")
+        for spelling in (name, first + "".join(map(str.capitalize, rest))):
+            properties[spelling] = True
+            if name in durations or name in also:
+                properties[f"{spelling}{'_ms' if '_' in spelling or spelling == name else 'Ms'}"] = True
+                properties[f"{spelling}Ms"] = True
+    return {"type": "object", "properties": properties, "additionalProperties": False}
 
 
 def _config() -> Schema:

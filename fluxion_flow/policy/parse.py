@@ -60,8 +60,8 @@ KEYS = (
     *("circuit_breaker", "budget", "granularity", "dead_letter_sink"),
 )
 
-_RETRY_ALSO = {"wait_duration": "backoff"}
-_BREAKER_ALSO = {
+RETRY_ALSO = {"wait_duration": "backoff"}
+BREAKER_ALSO = {
     "permitted_number_of_calls_in_half_open_state": "permitted_calls_in_half_open_state",
     "record_exceptions": "record",
     "ignore_exceptions": "ignore",
@@ -204,8 +204,8 @@ class _Mapping:
             return value
         if not isinstance(value, Mapping):
             return Retry(max_attempts=self._read(_given_attempts, value, where))
-        found = self._fields(Retry, value, where, _RETRY_ALSO, {"max_attempts": _given_attempts})
-        if not any(field_meant(str(key), Retry, _RETRY_ALSO) == ("max_attempts", False) for key in value):
+        found = self._fields(Retry, value, where, RETRY_ALSO, {"max_attempts": _given_attempts})
+        if not any(field_meant(str(key), Retry, RETRY_ALSO) == ("max_attempts", False) for key in value):
             hint = "say how many attempts in all, the first included"
             self.problems.add(where / "max_attempts", "required by retry", hint)
         if any(str(key) in ("waitDurationMs", "wait_duration_ms") for key in value):
@@ -220,7 +220,7 @@ class _Mapping:
         if not isinstance(value, Mapping):
             self.problems.add(where, f"must be a mapping, got {_shown(value)}", "such as {failure_rate_threshold: 50}")
             return None
-        found = self._fields(CircuitBreaker, value, where, _BREAKER_ALSO, {"enabled": _yes_or_no})
+        found = self._fields(CircuitBreaker, value, where, BREAKER_ALSO, {"enabled": _yes_or_no})
         enabled = found.pop("enabled", True)
         return CircuitBreaker(**found) if enabled else None
 

@@ -158,3 +158,38 @@ def test_a_tester_in_python_answers_outputs_letters_counters_and_errors():
     failed = tester.run([{"a": 1}], sinks={"big": SinkRules(), "all": SinkRules(reject=({"a": 1},))})
     assert "step sinks.all" in failed.error
     assert failed.counters["failures"] == 1
+
+
+ENRICHED = """
+    name: enriched
+    source: {type: files, path: in.jsonl}
+    connections:
+      users: {type: http, url: "https://users.invalid"}
+    stages:
+      - $set: {user: {$httpCall: {connection: users, path: "/users/{id}", pathParams: {id: $userId}}}}
+    sink: {type: stdio}
+    on_error: {dead_letter: {type: files, path: dead.jsonl}, granularity: document}
+"""
+
+
+def test_enrichments_are_mocked_and_a_question_that_is_not_fails(fluxion, write):
+    write("enriched.yaml", ENRICHED)
+    write(
+        "enriched.flowtest.yaml",
+        """
+        tests:
+          - name: users
+            source: [{userId: 7}, {userId: 8}, {userId: 9}]
+            enrichments:
+              users:
+                - {when: /users/7, answer: {name: Ada}}
+                - {when: /users/8, fail: it is down}
+            expect:
+              output: [{userId: 7, user: {name: Ada}}]
+              dead_letters:
+                - {doc: {userId: 8}, errInfo.code: enrich}
+                - {doc: {userId: 9}}
+        """,
+    )
+    done = fluxion("test")
+    assert done.exit_code == 0, done.stdout
