@@ -134,7 +134,9 @@ def diff(ctx: click.Context, target: str, store: Path, as_json: bool) -> None:
         changes, accepted = manifest.changes(contents.manifest), list(manifest.accepted(contents.manifest))
     new = contents.manifest is None
     if as_json:
-        print_json({"store": str(store), "accepted": not changes, "empty": new, "changes": changes, "compatible": accepted})
+        print_json(
+            {"store": str(store), "accepted": not changes, "empty": new, "changes": changes, "compatible": accepted}
+        )
     elif changes:
         for change in changes:
             click.echo(redacted(change))
@@ -256,17 +258,23 @@ def _inspected(contents: Contents, states: list[Stored], keys: int) -> dict[str,
 
 
 def _keys(state: Stored) -> list[Any]:
-    """The keys of a part whose state is kept by key; nothing where it is kept otherwise."""
+    """The keys that stand in a part whose state is kept by key; nothing where there are none."""
     from ..runtime.snapshots import SnapshotError, unpack
     from .examples import example_data
 
-    packed = (state.plain or {}).get("state")
-    try:
-        found = unpack(packed) if isinstance(packed, bytes) else None
-    except SnapshotError:
-        return []
-    entries = found.get("entries") if isinstance(found, dict) else None
-    return [example_data(entry[0]) for entry in entries if entry] if isinstance(entries, list) else []
+    plain = state.plain or {}
+    pieces = [*(plain.get("pieces") or ()), plain.get("state")]
+    found: dict[str, Any] = {}
+    for packed in pieces:
+        try:
+            piece = unpack(packed) if isinstance(packed, bytes) else None
+        except SnapshotError:
+            continue
+        if isinstance(piece, dict):
+            inner = piece.get("state", piece)
+            entries = inner.get("entries") if isinstance(inner, dict) else None
+            found.update((repr(entry[0]), entry[0]) for entry in entries or () if entry)
+    return [example_data(key) for key in found.values()]
 
 
 def _short(step: str) -> str:

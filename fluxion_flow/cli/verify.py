@@ -29,6 +29,8 @@ Document = dict[str, Any]
 CHILD = "fluxion_flow.cli.verifying:flow"
 COUNT = click.IntRange(min=1)
 PARTITIONS = 4
+OPEN_STREAM = 10.0
+"""Seconds to read documents from a source that never completes."""
 PATIENCE = 300.0
 """Seconds that one run may take."""
 SPREAD = 1.5
@@ -123,16 +125,17 @@ def command(
 
 
 def documents_of(plan: Plan, path: str | None, limit: int) -> list[Document]:
-    """The documents to run: of a file of JSON Lines, or the first ones of a bounded source.
+    """The documents to run: of a file of JSON Lines, or the first ones of the pipeline's own source.
 
     Raises :class:`TargetError` when they cannot be read.
     """
     if path is None:
-        if not plan.bounded:
-            raise TargetError("source", "never completes", "give documents with --input FILE")
         from .sample import read_source
 
-        return read_source(plan, limit, timeout=60.0).documents
+        found = read_source(plan, limit, timeout=60.0 if plan.bounded else OPEN_STREAM).documents
+        if not found:
+            raise TargetError("source", "gives no documents", "give some with --input FILE")
+        return found
     from ..connect.encoding import decode_records
 
     try:
