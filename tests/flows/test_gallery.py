@@ -1,0 +1,104 @@
+"""The pipelines of the gallery, each on its own data, beside what plain Python makes of the same data."""
+
+import json
+import sqlite3
+import subprocess
+import sys
+from collections import defaultdict
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+from bytewax.testing import run_main
+
+from fluxion_flow import StreamingPipelineDefinition
+
+FLOWS = Path(__file__).parents[2] / "flows"
+DATA = FLOWS / "data"
+
+
+def lines(path):
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch):
+    """Runs a definition of the gallery; its output is in the folder that comes back."""
+
+    def run(name):
+        monkeypatch.chdir(FLOWS.parent)
+        for variable in ("SIGNALS_OUT", "SESSIONS_OUT", "ROUTING_OUT", "TABLE_OUT"):
+            monkeypatch.setenv(variable, str(tmp_path))
+        run_main(StreamingPipelineDefinition.from_file(FLOWS / f"{name}.yaml").compile())
+        return tmp_path
+
+    return run
+
+
+def test_the_data_is_what_the_script_makes(tmp_path):
+    done = subprocess.run(
+        [sys.executable, DATA / "make_events.py", tmp_path], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == ["payments", "936", "clicks", "1297", "customer_changes", "600"]
+    for made in tmp_path.iterdir():
+        assert made.read_bytes() == (DATA / made.name).read_bytes()
+
+
+def test_cards_that_are_misused_are_told_of_and_late_payments_are_put_aside(run):
+    out = run("fraud_signals")
+    payments = lines(DATA / "payments.jsonl")
+    late = {letter["doc"]["_id"] for letter in lines(out / "fraud-late.jsonl")}
+    assert late == {"p-00388", "p-00415", "p-00612"}
+    signals = lines(out / "fraud-signals.jsonl")
+    assert len({signal["card"] for signal in signals}) == 5
+    for signal in signals:
+        begin, end = signal["from"][:19], signal["to"][:19]
+        mine = [
+            p for p in payments if p["card"] == signal["card"] and begin <= p["at"][:19] < end and p["_id"] not in late
+        ]
+        assert signal["payments"] == len(mine)
+        assert signal["amount"] == pytest.approx(sum(p["amount"] for p in mine))
+        assert signal["countries"] == sorted({p["country"] for p in mine})
+        assert len(signal["reasons"]) >= 2
+
+
+def test_clicks_become_visits(run):
+    out = run("click_sessions")
+    by_visitor = defaultdict(list)
+    for click in lines(DATA / "clicks.jsonl"):
+        by_visitor[click["visitor"]].append((datetime.fromisoformat(click["at"][:-1]), click["page"]))
+    visits = set()
+    for visitor, clicks in by_visitor.items():
+        visit = []
+        for time, page in sorted(clicks):
+            if visit and time - visit[-1][0] > timedelta(minutes=30):
+                visits.add((visitor, len(visit), visit[0][1], visit[-1][1]))
+                visit = []
+            visit.append((time, page))
+        visits.add((visitor, len(visit), visit[0][1], visit[-1][1]))
+    found = lines(out / "sessions.jsonl")
+    assert {(v["visitor"], v["clicks"], v["entry"], v["exit"]) for v in found} == visits
+    assert all(v["bounced"] == (v["clicks"] == 1) for v in found)
+    assert sum(v["ordered"] for v in found) > 10
+
+
+def test_orders_go_to_every_sink_that_wants_them(run):
+    out = run("order_routing")
+    with sqlite3.connect(out / "orders.db") as database:
+        rows = database.execute("SELECT orderId, status, channel, value FROM orders").fetchall()
+    assert len(rows) == 19_930
+    large = {order["orderId"] for order in lines(out / "large-orders.jsonl")}
+    assert large == {i for i, status, _, value in rows if status == "PAID" and value >= 300}
+    web = [order["orderId"] for part in out.glob("web-orders-*.jsonl") for order in lines(part)]
+    assert sorted(web) == sorted(i for i, _, channel, _ in rows if channel == "web")
+    assert len(lines(out / "routing-failed.jsonl")) == 20_000 - len(rows)
+
+
+def test_a_change_log_becomes_the_table_of_its_last_versions(run):
+    out = run("customer_table")
+    customers = {}
+    for change in lines(DATA / "customer_changes.jsonl"):
+        customers[change["customerId"]] = None if change["deleted"] else (change["version"], change["address"]["city"])
+    with sqlite3.connect(out / "customers.db") as database:
+        rows = database.execute("SELECT customerId, version, city FROM customers").fetchall()
+    assert {i: (version, city) for i, version, city in rows} == {i: c for i, c in customers.items() if c}
