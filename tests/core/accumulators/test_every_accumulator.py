@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fluxion_flow.core.accumulators import ACCUMULATORS
+from fluxion_flow.core.expressions.kinds import kind_of
 from fluxion_flow.core.ordering import canonical
 from fluxion_flow.core.values import from_millis, type_name
 
@@ -175,6 +176,28 @@ def test_the_inlined_source_does_what_add_does(spec, data, build, run, bits):
     names = {"states": states, "values": [value_of(d) for d in given_documents], "add": accumulator.add}
     exec(loop, names)  # noqa: S102
     assert bits(accumulator.result(states[0])) == bits(run(given_documents, spec))
+
+
+@pytest.mark.parametrize("spec", every_spec)
+@settings(max_examples=25, deadline=None)
+@given(data=st.data())
+def test_the_source_for_known_kinds_does_what_add_does(spec, data, build, bits):
+    accumulator, value_of = build(spec)
+    for inline in accumulator.inlines:
+        given_values = [value_of(d) for d in data.draw(documents)]
+        values = [v for v in given_values if not kind_of(v) & ~inline.kinds]
+        assert accumulator.inline_for(inline.kinds) is not None
+        if not values:
+            continue
+        expected = accumulator.zero()
+        for value in values:
+            expected = accumulator.add(expected, copy.deepcopy(value))
+        first, *rest = values
+        states = [eval(inline.first.format(v="v"), {"v": first})]  # noqa: S307
+        source = textwrap.dedent(inline.more).format(s="states[0]", v="v", add="add")
+        names = {"states": states, "values": rest, "add": accumulator.add}
+        exec("for v in values:\n" + textwrap.indent(source, "    "), names)  # noqa: S102
+        assert bits(accumulator.result(states[0])) == bits(accumulator.result(expected))
 
 
 @pytest.mark.parametrize("spec", every_spec)
