@@ -24,24 +24,26 @@ class Contender:
     seconds: Callable[[], float] | None = None
 
 
-def timed(run: Callable[[], Any]) -> float:
+def timed(run: Callable[[], Any], clock: Callable[[], float] = time.perf_counter) -> float:
     """Seconds of one call. What it returns lives until the clock has stopped."""
     gc.collect()
-    started = time.perf_counter()
+    started = clock()
     result = run()
-    passed = time.perf_counter() - started
+    passed = clock() - started
     del result
     return passed
 
 
-def by_turns(contenders: Sequence[Contender], rounds: int) -> dict[str, list[float]]:
+def by_turns(
+    contenders: Sequence[Contender], rounds: int, clock: Callable[[], float] = time.perf_counter
+) -> dict[str, list[float]]:
     """Seconds a document of every contender in every round, A B C A B C …, after one round that does not count."""
     found: dict[str, list[float]] = {c.name: [] for c in contenders}
     gc.collect()
     gc.freeze()
     for number in range(rounds + 1):
         for contender in contenders:
-            seconds = contender.seconds() if contender.seconds else timed(contender.run)
+            seconds = contender.seconds() if contender.seconds else timed(contender.run, clock)
             if number:
                 found[contender.name].append(seconds / contender.documents)
     gc.unfreeze()

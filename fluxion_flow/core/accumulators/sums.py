@@ -48,11 +48,14 @@ class Sum(Accumulator):
     )
     zero_code = "[0]"
     merge_fast = (
-        "if len({b}) == 1: {a}[0] += {b}[0]\n"
-        "elif len({b}) == 2 and len({a}) < 12 and {b}[1].__class__ is float:\n"
-        "    {a}[0] += {b}[0]\n"
-        "    {a}.append({b}[1])\n"
-        "else: {merge}({a}, {b})"
+        "b = {b}\n"
+        "if len(b) == 1: {a}[0] += b[0]\n"
+        f"elif b[1].__class__ is float and len({{a}}) < {exact.LONG}:\n"
+        "    a = {a}\n"
+        "    a[0] += b[0]\n"
+        "    if len(b) == 2: a.append(b[1])\n"
+        "    else: a += b[1:]\n"
+        "else: {merge}({a}, b)"
     )
 
     def zero(self) -> exact.SumState:

@@ -50,7 +50,7 @@ def make_merger(accumulators: Sequence[Accumulator]) -> Merger:
                 e.line(f"new[{i}] = {{origin: new[{i}]}}")
         e.line("entries[key] = new")
         e.line("continue")
-    e.line(f"if entry[0].__class__ not in {fixed}: {keep}(entry, new[0])")
+    e.line(f"if key.__class__ is not str and entry[0].__class__ not in {fixed}: {keep}(entry, new[0])")
     for i, accumulator in enumerate(accumulators, 1):
         _merge_state(e, accumulator, i)
     return build("merge", "entries, partial, origin", e)
