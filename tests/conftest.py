@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import os
 
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
-settings.register_profile("no time limits", deadline=None)
+settings.register_profile("no time limits", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("no time limits")
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from decimal import Decimal
 from typing import Any
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 
 from fluxion_flow import run_batch
 from fluxion_flow.core.environment import Environment
+from fluxion_flow.core.expressions.compile import _ORIGINS
 from fluxion_flow.core.plan import segments
 from fluxion_flow.core.program import ENOUGH, DocumentError, Program
 from fluxion_flow.core.stages import Keyed, parse_stages
@@ -137,3 +139,12 @@ def test_the_speculative_tier_is_written_anew_when_documents_change() -> None:
     env = Environment()
     program.run([{"a": 1.5}, {"a": 1}] * ENOUGH, env)
     assert env.surprises == 0
+
+
+def test_nothing_is_kept_of_programs_that_are_gone() -> None:
+    gc.collect()
+    before = len(_ORIGINS)
+    for _ in range(5):
+        run_batch([{"a": 1}], [{"$set": {"b": {"$add": ["$a", 1]}}}, {"$group": {"_id": "$b"}}])
+    gc.collect()
+    assert len(_ORIGINS) <= before

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import linecache
 import warnings
+import weakref
 from collections.abc import Callable
 from types import TracebackType
 from typing import Any
@@ -39,8 +40,15 @@ def build(name: str, signature: str, e: Emitter) -> Callable[..., Any]:
     linecache.cache[filename] = (len(source), None, source.splitlines(keepends=True), filename)
     exec(code, e.namespace)  # noqa: S102 - the source is ours, made from a checked definition
     function: Callable[..., Any] = e.namespace[name]
+    weakref.finalize(function, _forget, filename).atexit = False
     function.__fluxion_source__ = source  # type: ignore[attr-defined]
     return function
+
+
+def _forget(filename: str) -> None:
+    """Give up what is kept of a function that is gone: a process may compile any number of them."""
+    _ORIGINS.pop(filename, None)
+    linecache.cache.pop(filename, None)
 
 
 def source_of(function: Callable[..., Any]) -> str:
