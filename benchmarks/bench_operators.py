@@ -2,9 +2,9 @@
 
     python benchmarks/bench_operators.py --documents 2000 --rounds 15
 
-Operators that ask the outside are not measured. Outputs are compared before any time counts. Operators that take more than twice as long need a reason in
-``operator_table.SLOWER``; the exit code is 1 for one without. The table is printed, slowest first, and written to
-benchmarks/results/operators.json.
+Operators that ask the outside are not measured. Outputs are compared before any time counts. Operators that take more
+than twice as long need a reason in ``operator_table.SLOWER``; the exit code is 1 for one without. The table is
+printed, slowest first, and written to benchmarks/results/operators.json.
 """
 
 from __future__ import annotations

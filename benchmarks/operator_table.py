@@ -299,6 +299,7 @@ _TEXT = (
 )
 
 SLOWER: dict[str, str] = {
+    "$arrayToObject": "every item may be an object of k and v or an array of two, with any name, and is looked at",
     "$avg": _TYPES,
     "$convert": _TEXT,
     "$firstN": _NAMED,
