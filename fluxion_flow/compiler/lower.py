@@ -13,6 +13,7 @@ from ..connect import registry
 from ..connect.spi import StreamingSink, StreamingSource
 from ..core.program import Program
 from ..core.stages.in_order import InOrder
+from ..enrich.record import FILE, Record
 from ..errors import Where
 from ..observe.alerts import Alerts
 from ..observe.listener import Listeners, StreamingMetricsListener
@@ -24,7 +25,7 @@ from ..runtime.chunks import SLOTS, ChunkStep, Vault, is_chunk
 from ..runtime.committed import Committed
 from ..runtime.deliver import DeliverStep, RouteStep
 from ..runtime.drain import Drain
-from ..runtime.entry import enter, tune_garbage_collector
+from ..runtime.entry import enter, entry, tune_garbage_collector
 from ..runtime.foreign import foreign_input
 from ..runtime.foreign_sink import foreign_sink
 from ..runtime.gather import GatherStep, route_to_gather
@@ -93,6 +94,7 @@ class _Lowering:
             drain=Drain(config.drain_timeout),
             clocks=plan.clocks,
             resources=definition.resources,
+            record=_record(plan),
         )
         if plan.transactional and isinstance(plan.sinks[0].sink, StreamingSink):
             plan.sinks[0].sink.owner = f"{definition.name}.{plan.sinks[0].stored_name}"
@@ -271,6 +273,15 @@ class _End(DynamicSink[Any]):
             tune_garbage_collector()
         self._run.listeners.tell("on_start", self._run.context("start"))
         return _Nothing(self._run)
+
+
+def _record(plan: Plan) -> Record | None:
+    """Where answers are kept for a replay: beside the checkpoint store, if there is one and a call wants it."""
+    found = entry()
+    wanted = any(asker.recorded for stage in plan.stages for asker in stage.asks)
+    if not wanted or found is None or found.store is None or not found.store.is_dir():
+        return None
+    return Record(found.store / FILE)
 
 
 class _Nothing(StatelessSinkPartition[Any]):

@@ -102,6 +102,8 @@ class Question:
     what: Hashable
     partition: str
     place: int
+    turn: int = 0
+    """How often the document has asked this before in the same evaluation, where every time counts."""
 
 
 class Outside(ABC):
@@ -173,11 +175,12 @@ class Answers:
         """
         what = asker.question(values)
         key: Hashable = (asker.site, what)
+        turn = 0 if asker.shared else self._turn(asker.site, env)
         if asker.recorded or not asker.shared:
-            key = (asker.site, what, env.partition, env.place(), 0 if asker.shared else self._turn(asker.site, env))
+            key = (asker.site, what, env.partition, env.place(), turn)
         answer = self._known.get(key)
         if answer is None:
-            question = Question(asker, what, env.partition, env.place())
+            question = Question(asker, what, env.partition, env.place(), turn)
             answer = self._outside.peek(question)
             if answer is None:
                 self._waiting[key] = question

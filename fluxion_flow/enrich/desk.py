@@ -76,10 +76,12 @@ class Desk(Outside):
     # -- on the worker's thread ------------------------------------------------------------------------------------
 
     def peek(self, question: Question) -> Answer | None:
-        asker = question.asker
-        assert isinstance(asker, Enrichment)
-        if asker.recorded:
-            return None
+        # what was recorded comes first, and what was not is to be
+        return None if question.asker.recorded else self._at_hand(question)
+
+    def _at_hand(self, question: Question) -> Answer | None:
+        """The answer that the cache or the operator itself has."""
+        asker = enrichment_of(question)
         line = self._line(asker)
         if line.cache is not None:
             found = line.cache.get((asker.identity, question.what))
@@ -104,13 +106,17 @@ class Desk(Outside):
         answers: list[Answer | None] = [None] * len(questions)
         if self._record is not None:
             self._record.recall(context.step, questions, answers)
-        open_ones = [i for i, answer in enumerate(answers) if answer is None]
+        fresh = [i for i, answer in enumerate(answers) if answer is None]
+        for i in fresh:
+            if questions[i].asker.recorded:
+                answers[i] = self._at_hand(questions[i])
+        open_ones = [i for i in fresh if answers[i] is None]
         if open_ones:
             made = self._serve([questions[i] for i in open_ones], context)
             for i, answer in zip(open_ones, made, strict=True):
                 answers[i] = answer
         if self._record is not None:
-            self._record.keep(context.step, [(questions[i], answers[i]) for i in open_ones])
+            self._record.keep(context.step, [(questions[i], answers[i]) for i in fresh])
         self.report(context)
         return [answer for answer in answers if answer is not None]
 

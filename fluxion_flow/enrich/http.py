@@ -21,6 +21,7 @@ from fluxion_flow.enrich.connections import Named, opened_options
 from fluxion_flow.enrich.failures import (
     CallRefused,
     CallTimedOut,
+    EnrichError,
     HttpStatusError,
     ServerUnavailable,
     UnreadableAnswer,
@@ -133,45 +134,25 @@ class HttpClient:
 
     def request(self, request: HttpRequest, settings: Settings) -> Any:
         """The answer's content. Raises :class:`~fluxion_flow.enrich.failures.EnrichError`."""
-        import httpx
-
-        shown = shown_url(request.url)
-        title = f"{request.method} {shown}"
-        facts: dict[str, Any] = {"url": shown, "method": request.method}
         started = time.monotonic()
         try:
-            response = self._response(request, settings, started)
-        except httpx.TimeoutException as error:
-            what = "cannot be reached in time" if isinstance(error, httpx.ConnectTimeout) else "did not answer in time"
-            raise CallTimedOut(f"{title}: the server {what}", facts=facts) from error
-        except (httpx.UnsupportedProtocol, httpx.InvalidURL, UnicodeError, ValueError, TypeError) as error:
-            raise CallRefused(f"{title}: the request cannot be sent ({type(error).__name__})", facts=facts) from None
-        except httpx.HTTPError as error:
-            what = "cannot be reached" if isinstance(error, httpx.ConnectError) else "broke the connection off"
-            raise ServerUnavailable(f"{title}: the server {what} ({type(error).__name__})", facts=facts) from error
-        status = response.status_code
-        facts |= {"httpStatusCode": status, "responseTimeMs": int((time.monotonic() - started) * 1000)}
-        if status >= 400:
-            text = f"{title}: the server answered {status} {response.reason_phrase}".rstrip() + _said(response)
-            wait = retry_after(response)
-            again = status in self._retried
-            raise HttpStatusError(text, status=status, facts=facts, retryable=again, retry_after=wait)
-        if status >= 300:
-            text = f"{title}: the server redirects with {status}; name the other address"
-            raise HttpStatusError(text, status=status, facts=facts)
-        return read(response.content, request.parse, response, title, facts)
+            answer = self._answer(request, settings, started)
+        except Exception as error:
+            raise _unanswered(error, request) from error
+        if answer.status >= 300:
+            milliseconds = int((time.monotonic() - started) * 1000)
+            raise _refused(answer, request, milliseconds, answer.status in self._retried)
+        return read(answer, request)
 
-    def _response(self, request: HttpRequest, settings: Settings, started: float) -> httpx.Response:
-        """The whole answer."""
+    def _answer(self, request: HttpRequest, settings: Settings, started: float) -> HttpAnswer:
+        """The whole answer. Raises what :mod:`httpx` does."""
         import httpx
 
         mine = {name.lower() for name, _ in request.headers}
         headers = [(n, v) for n, v in self._headers if n.lower() not in mine] + list(request.headers)
         until = None if settings.timeout is None else started + settings.timeout
-        read_timeout = (
-            settings.read_timeout if settings.timeout is None else min(settings.read_timeout, settings.timeout)
-        )
-        limits = {"connect": settings.connect_timeout, "read": read_timeout, "write": read_timeout, "pool": None}
+        wait = min(settings.read_timeout, settings.timeout or settings.read_timeout)
+        limits = {"connect": settings.connect_timeout, "read": wait, "write": wait, "pool": None}
         sent = httpx.Request(
             request.method, request.url, headers=headers, content=request.content, extensions={"timeout": limits}
         )
@@ -191,9 +172,7 @@ class HttpClient:
             transport.close()
         else:
             self._idle.put(transport)
-        whole = httpx.Response(response.status_code, headers=_plain(response.headers), content=b"".join(parts))
-        whole.request = sent
-        return whole
+        return HttpAnswer(response.status_code, response.reason_phrase, response.headers, b"".join(parts))
 
     def _transport(self, encrypted: bool) -> httpx.HTTPTransport:
         import httpx
@@ -214,25 +193,73 @@ class HttpClient:
         return ssl.create_default_context(cafile=self._ca_file)
 
 
-def _plain(headers: httpx.Headers) -> list[tuple[str, str]]:
-    """An answer's headers without what its content has lost."""
-    gone = ("content-encoding", "content-length", "transfer-encoding")
-    return [(name, value) for name, value in headers.multi_items() if name.lower() not in gone]
+@dataclass(frozen=True, slots=True)
+class HttpAnswer:
+    """What a server answered; ``content`` is decoded as its encoding says."""
+
+    status: int
+    reason: str
+    headers: httpx.Headers
+    content: bytes
+
+    @property
+    def text(self) -> str:
+        """The content as text, in the charset that the answer names, else UTF-8."""
+        kind = self.headers.get("content-type", "")
+        charset = kind.partition("charset=")[2].split(";")[0].strip().strip("\"'") or "utf-8"
+        try:
+            return self.content.decode(charset, "replace")
+        except LookupError:
+            return self.content.decode("utf-8", "replace")
 
 
-def read(content: bytes, parse: str, response: httpx.Response, title: str, facts: Mapping[str, Any]) -> Any:
+def read(answer: HttpAnswer, request: HttpRequest) -> Any:
     """The content of an answer; nothing is null. Raises :class:`UnreadableAnswer`."""
-    if parse == "bytes":
-        return content
-    if parse == "text":
-        return response.text
-    if not content.strip():
+    if request.parse == "bytes":
+        return answer.content
+    if request.parse == "text":
+        return answer.text
+    if not answer.content.strip():
         return None
     try:
-        return msgspec.json.decode(content)
+        return msgspec.json.decode(answer.content)
     except (msgspec.DecodeError, UnicodeDecodeError):
-        text = f"{title}: the answer is not JSON; say how to read it with parse: text or parse: bytes"
-        raise UnreadableAnswer(text, facts=facts) from None
+        text = f"{_title(request)}: the answer is not JSON; say how to read it with parse: text or parse: bytes"
+        raise UnreadableAnswer(text, facts=_facts(request)) from None
+
+
+def _title(request: HttpRequest) -> str:
+    return f"{request.method} {shown_url(request.url)}"
+
+
+def _facts(request: HttpRequest) -> dict[str, Any]:
+    return {"url": shown_url(request.url), "method": request.method}
+
+
+def _unanswered(error: Exception, request: HttpRequest) -> EnrichError:
+    """An error that came instead of an answer, in our words."""
+    import httpx
+
+    title, facts = _title(request), _facts(request)
+    if isinstance(error, httpx.TimeoutException):
+        what = "cannot be reached in time" if isinstance(error, httpx.ConnectTimeout) else "did not answer in time"
+        return CallTimedOut(f"{title}: the server {what}", facts=facts)
+    if isinstance(error, httpx.HTTPError) and not isinstance(error, httpx.UnsupportedProtocol):
+        what = "cannot be reached" if isinstance(error, httpx.ConnectError) else "broke the connection off"
+        return ServerUnavailable(f"{title}: the server {what} ({type(error).__name__})", facts=facts)
+    return CallRefused(f"{title}: the request cannot be sent ({type(error).__name__})", facts=facts)
+
+
+def _refused(answer: HttpAnswer, request: HttpRequest, milliseconds: int, again: bool) -> EnrichError:
+    """What an answer that is no success means."""
+    title, status = _title(request), answer.status
+    facts = {**_facts(request), "httpStatusCode": status, "responseTimeMs": milliseconds}
+    if status < 400:
+        text = f"{title}: the server redirects with {status}; name the other address"
+        return HttpStatusError(text, status=status, facts=facts)
+    text = f"{title}: the server answered {status} {answer.reason}".rstrip() + _said(answer)
+    wait = retry_after(answer.headers)
+    return HttpStatusError(text, status=status, facts=facts, retryable=again, retry_after=wait)
 
 
 def shown_url(url: str) -> str:
@@ -242,9 +269,9 @@ def shown_url(url: str) -> str:
     return redact(f"{parts.scheme}://{host}{parts.path}" if host else parts.path)
 
 
-def retry_after(response: httpx.Response) -> float | None:
+def retry_after(headers: httpx.Headers) -> float | None:
     """The seconds that a Retry-After header asks to wait (RFC 9110, section 10.2.3); ``None`` without a good one."""
-    text = response.headers.get("retry-after", "").strip()
+    text = headers.get("retry-after", "").strip()
     if text.isascii() and text.isdigit():
         return float(text)
     try:
@@ -253,6 +280,6 @@ def retry_after(response: httpx.Response) -> float | None:
         return None
 
 
-def _said(response: httpx.Response) -> str:
-    body = " ".join(redact(response.text[: 4 * _SHOWN]).split())
+def _said(answer: HttpAnswer) -> str:
+    body = " ".join(redact(answer.text[: 4 * _SHOWN]).split())
     return f": {body if len(body) <= _SHOWN else body[: _SHOWN - 3] + '...'}" if body else ""

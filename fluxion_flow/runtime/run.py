@@ -14,6 +14,7 @@ from ..core.context import StreamingContext
 from ..core.outside import Answers, AskFailed, open_outside
 from ..core.program import DocumentError, reason
 from ..core.resources import Resources
+from ..enrich.record import Record
 from ..errors import FluxionError
 from ..observe.listener import Listeners
 from ..policy.budget import BudgetExceeded, BudgetMeter
@@ -72,7 +73,7 @@ class Run:
     clocks: Clocks | None = None
     """What a pipeline with windows needs of time."""
     resources: Resources = field(default_factory=Resources)
-    record: Any = None
+    record: Record | None = None
     """Where answers of the outside are kept for a replay, if anywhere."""
     committed: Committed | None = None
     """What the sink of an exactly-once delivery holds already."""

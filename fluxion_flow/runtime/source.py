@@ -222,7 +222,7 @@ class _Part(StatefulSourcePartition[Any, Any]):
         return self._awake
 
     def snapshot(self) -> Any:
-        self._taken = {"cursor": self._cursor, "at": time.monotonic()}
+        self._taken = {"cursor": self._cursor, "position": self._guard.context.position, "at": time.monotonic()}
         stored = {"v": 1, "manifest": self._manifest.plain, "cursor": self._cursor}
         if self._clock is not None:
             stored["clock"] = self._clock.plain
@@ -231,6 +231,8 @@ class _Part(StatefulSourcePartition[Any, Any]):
     def _epoch_is_durable(self) -> None:
         """The epoch of the last snapshot is complete everywhere: outputs are durable and the checkpoint is written."""
         cursor, seconds = self._taken["cursor"], time.monotonic() - self._taken["at"]
+        if self._run.record is not None:
+            self._run.record.forget(self._name, self._taken["position"])
         self._taken = None
         self._run.listeners.tell("on_checkpoint", self._guard.context, seconds=seconds)
         reader = self._reader
