@@ -17,6 +17,8 @@ from fluxion_flow.connect.registry import ConnectorUnavailable, find_connector
 from fluxion_flow.connect.secrets import Reference, redact, secret, to_data
 from fluxion_flow.dsl.config import CONFIG
 from fluxion_flow.dsl.model import TIME_KEYS, SinkSpec, SourceSpec, StageSpec, StreamingPipelineDefinition
+from fluxion_flow.enrich.connections import kind_of
+from fluxion_flow.enrich.opened import secret_names
 from fluxion_flow.errors import PipelineError, Problems, Where
 from fluxion_flow.policy.model import StreamingErrorPolicy
 from fluxion_flow.policy.parse import policy_to_dict
@@ -50,7 +52,7 @@ class _Writer:
             "on_error": self._policy(definition.on_error, Where.at("on_error")),
             "config": self._config(),
             "connections": {
-                name: self._options(options, Where.at("connections", name), _secret_options(options.get("type")))
+                name: self._options(options, Where.at("connections", name), _secrets_of_connection(options))
                 for name, options in definition.connections.items()
             },
             "collections": _data(definition.collections),
@@ -172,6 +174,11 @@ def _secret_options(type_: Any, kind: Kind | None = None) -> frozenset[str]:
     kinds: tuple[Kind, ...] = ("source", "sink") if kind is None else (kind,)
     options: list[Option] = [option for k in kinds for option in connector.options(k) if option.secret]
     return frozenset(name for option in options for name in option.names)
+
+
+def _secrets_of_connection(options: Mapping[str, Any]) -> frozenset[str]:
+    """The names of a connection's secret options: those of its connector, and those for enrichments."""
+    return _secret_options(options.get("type")) | secret_names(kind_of(options))
 
 
 def _without_secrets(value: Any, where: Where, is_secret: bool) -> Any:

@@ -54,6 +54,8 @@ SECTIONS = (
     *("name", "source", "stages", "sink", "sinks", "on_error", "config"),
     *("connections", "collections", "functions", "pipelines", "manifests"),
 )
+OUTSIDE = frozenset(("connection", "connectionRef", "connection_ref", "file"))
+"""One of these says where a collection stands that is not given by its documents."""
 STAGE_EXAMPLE = "such as {$match: {status: PAID}}"
 
 
@@ -322,7 +324,7 @@ class _Reader:
         found = self._mapping("collections", "names to lists of documents")
         for name, documents in list(found.items()):
             where = Where.at("collections", name)
-            if isinstance(documents, Mapping):
+            if isinstance(documents, Mapping) and OUTSIDE & set(documents):
                 continue  # it stands outside: $lookup checks what it says
             if not isinstance(documents, (list, tuple)):
                 self._broken(where, f"must be a list of documents, got {kind(documents)}")

@@ -7,8 +7,6 @@ from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from fluxion_connectors.sql.values import binder, to_document_value
-
 from fluxion_flow.core.outside import Asker
 from fluxion_flow.core.stages.external import ExternalCollection
 from fluxion_flow.enrich.asking import Enrichment
@@ -79,6 +77,7 @@ class TableAsker(Enrichment):
         return self.perform_many(client, [what])[0]
 
     def perform_many(self, client: SqlClient, whats: Sequence[Any]) -> list[Any]:
+        from fluxion_connectors.sql.values import to_document_value
         from sqlalchemy import or_, select
 
         table = client.table(self.table, self.schema or None)
@@ -111,6 +110,7 @@ class TableAsker(Enrichment):
 
 def _bindable(column: Column[Any], what: Key, dialect: str) -> Any:
     """The value as the column can be compared with it; ``None`` where no row can hold it."""
+    from fluxion_connectors.sql.values import binder
     from sqlalchemy import types
 
     kind, value = what

@@ -129,6 +129,12 @@ class Opened:
             yield self._options
 
 
+def secret_names(kind: str) -> frozenset[str]:
+    """The names of the options of a connection of this type that are secret where calls are made."""
+    options = {"http": HTTP_OPTIONS, "sql": SQL_OPTIONS}.get(kind, ())
+    return frozenset(name for option in options if option.secret for name in option.names)
+
+
 def target_of(name: str, where: Where, parser: Parser, target: Target, settings: Settings) -> tuple[Target, Settings]:
     """The target of the connection of this name, and its settings; those given after reporting that there is none."""
     known = parser.resources.connections

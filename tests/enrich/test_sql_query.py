@@ -215,3 +215,29 @@ def databases(request, tmp_path):
 @pytest.fixture
 def postgres_databases(postgres_url):
     return filled(postgres_url.replace("postgresql://", "postgresql+psycopg://"))
+
+
+def test_a_password_that_is_written_out_leaves_a_definition_as_a_reference(databases):
+    from fluxion_flow import StreamingPipelineDefinition
+
+    url = "jdbc:postgresql://db/x"
+    definition = StreamingPipelineDefinition.from_dict(
+        {
+            "name": "p",
+            "source": {"type": "memory", "name": "in"},
+            "stages": [{"$set": {"r": {"$sqlQuery": {"connection": "db", "sql": "select 1"}}}}],
+            "sink": {"type": "memory", "name": "out"},
+            "connections": {"db": {"type": "sql", "jdbcUrl": url, "username": "u", "password": "p4ss-w0rd"}},
+        }
+    )
+    assert definition.to_dict()["connections"]["db"]["password"] == {"$secret": "CONNECTIONS_DB_PASSWORD"}
+
+
+def test_no_database_library_is_imported_before_it_is_used():
+    import subprocess
+    import sys
+
+    code = "import sys; from fluxion_flow.core.expressions.registry import all_operators; all_operators(); "
+    code += "print([m for m in ('httpx', 'sqlalchemy') if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout.strip() == "[]", done.stderr
