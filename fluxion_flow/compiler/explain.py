@@ -200,7 +200,7 @@ def _step(step: Step, letters: Sequence[DeadLetterSink], code: bool) -> StepView
 def _window(step: WindowStep, letters: Sequence[DeadLetterSink]) -> StepView:
     place, stage = step.place, step.place.stage
     parts = f"{place.partitions} partition{'s' if place.partitions > 1 else ''}"
-    behind = f", {_span(stage.lateness)} behind the newest event time" if stage.lateness else ""
+    behind = f", {_span(stage.lateness)} behind the newest event time," if stage.lateness else ""
     if isinstance(stage, InOrder):
         facts = [
             f"documents by key in {parts}, until the watermark has passed them",

@@ -50,6 +50,8 @@ class Watermark:
             return NEVER
         silent, timeout = self._place.partition_idle, self._place.stage.idle_timeout
         active = [newest for newest, idle in waiting if silent is None or idle < silent]
+        if waiting and not active:  # all are silent: the one that has come furthest counts
+            active = [max(newest for newest, _ in waiting)]
         found = min(active) - self._place.stage.lateness if active else NEVER
         if timeout is not None and waiting and all(idle >= timeout for _, idle in waiting):
             newest = max(newest for newest, _ in self._parts.values())

@@ -287,16 +287,13 @@ class _DivideWorker:
 def _joined(batches: list[Batch]) -> Batch:
     """Batches of one source partition as one."""
     documents = [document for batch in batches for document in batch.documents]
-    times = [moment for batch in batches for moment in batch.clock.times]
-    seen = [newest for batch in batches for newest in batch.clock.seen]
-    last = batches[-1]
 
     def places() -> list[int]:
         return [position_in(batch, index) for batch in batches for index in range(len(batch.documents))]
 
     timestamp = max(batch.timestamp for batch in batches)
     positions = Origins(len(documents), places)
-    clock = Clock(times, seen, last.clock.newest, last.clock.total)
+    clock = Clock.joined([batch.clock for batch in batches])
     return replace(batches[0], documents=documents, positions=positions, timestamp=timestamp, clock=clock)
 
 

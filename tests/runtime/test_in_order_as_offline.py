@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from bytewax.testing import run_main
-from fluxion_connectors.memory import MemorySink, MemorySource
+from fluxion_connectors.memory import MemorySink, MemorySource, clear
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_same_as_offline import exact
@@ -85,7 +85,8 @@ def test_set_window_fields_looks_back_as_the_offline_run_does(
         }
     ]
     everything = [document for name in sorted(parts) for document in parts[name]]
-    sink = MemorySink(f"out-{id(parts)}")
+    clear()
+    sink = MemorySink("out")
     made = pipeline("look-back").source(OpenSource(parts), time_field="t").stages(stages).sink(sink)
     run_main(made.config(batch_size=batch_size, metrics=False).compile())
     assert exact(sink.collected()) == exact(run_batch(everything, stages))

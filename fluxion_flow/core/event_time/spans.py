@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from operator import sub
 from typing import Any
 
 Span = tuple[int, int]
@@ -51,9 +52,13 @@ class HoppingSpans:
             return {}, {}
         first, last = min(times), max(times)
         start = first - (first - offset) % hop
-        punctual = start + size > max(seen) - lateness if size == hop else False
+        punctual = size == hop and (start + size > max(seen) - lateness or max(map(sub, seen, times)) <= lateness)
         if punctual and last < start + size:
             return {(start, start + size): list(range(len(times)))}, {}
+        if punctual and last < start + FEW * size:
+            spans = ((begin, begin + size) for begin in range(start, last + 1, size))
+            few = {(low, high): [i for i, time in enumerate(times) if low <= time < high] for low, high in spans}
+            return {span: indexes for span, indexes in few.items() if indexes}, {}
         if size == hop:
             return self._tumble(times, seen, lateness, punctual)
         groups: dict[int, Indexes] = {}
@@ -79,10 +84,7 @@ class HoppingSpans:
             behind = lateness + size
             late = [i for i, (start, newest) in enumerate(zip(starts, seen, strict=True)) if start + behind <= newest]
             missed = {i: [(starts[i], starts[i] + size)] for i in late}
-        distinct = sorted(set(starts))
-        if len(distinct) <= FEW and not missed:
-            return {(s, s + size): [i for i, start in enumerate(starts) if start == s] for s in distinct}, missed
-        groups: dict[int, Indexes] = {start: [] for start in distinct}
+        groups: dict[int, Indexes] = {start: [] for start in sorted(set(starts))}
         for i, start in enumerate(starts):
             if i not in missed:
                 groups[start].append(i)
