@@ -143,6 +143,8 @@ def run_segments(documents: list[Document], plan: Sequence[Segment], env: Enviro
             documents = segment.program.run(documents, env)
         if segment.end is not None:
             env.position, env.positions = start
+        if isinstance(segment.end, Windowed):
+            raise TypeError(f"{segment.end.where}: event time is known to run_partitions only")
         if isinstance(segment.end, Whole):
             documents = run_whole(segment.end, documents, env)
     return documents
