@@ -228,7 +228,7 @@ def _stream(target: str, inputs: Path, folder: Path, run: Run, plan: Plan, rng: 
     run.seconds = time.monotonic() - started
     failed = [error for process, error in zip(processes, errors, strict=True) if process.returncode != 0]
     if failed:
-        run.error = redacted(failed[0].strip().splitlines()[-1] if failed[0].strip() else "a process ended by itself")
+        run.error = redacted(" ".join(failed[0].split())[-300:] or "a process ended by itself")
         return
     from ..testing.mocks import MockSink
 

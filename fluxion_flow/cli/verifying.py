@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -25,13 +26,24 @@ def flow(folder: str) -> Dataflow:
 
     place = Path(folder)
     spec = json.loads((place / SPEC).read_text(encoding="utf-8"))
-    tester = FlowTester(loading.load(spec["target"]))
+    tester = FlowTester(_without_store(lambda: loading.load(spec["target"])))
     dead = MockSink(place / "dead_letters.jsonl")
     sinks = {name: MockSink(place / f"sink-{i}.jsonl") for i, name in enumerate(tester.definition.sink_names())}
     source = _Watched(_partitions(place.parent, spec["batch_size"]), now=tester.now)
     source.watch(place / PROGRESS, spec["pause"])
     definition = tester.mocked(source, sinks, dead)
     return replace(definition, listeners=()).compile()
+
+
+def _without_store(load: Callable[[], Any]) -> Any:
+    """What ``load`` answers, called without the command line: a module that compiles its flow when it is imported
+    would compare the real pipeline with the store of this run, whose source and sinks are mocked.
+    """
+    given, sys.argv = sys.argv, sys.argv[:1]
+    try:
+        return load()
+    finally:
+        sys.argv = given
 
 
 def _partitions(folder: Path, size: int) -> dict[str, list[list[dict[str, Any]]]]:

@@ -48,6 +48,20 @@ def test_all_ways_to_run_give_the_same_and_nothing_is_delivered(fluxion, orders,
     assert not (here / "out.jsonl").exists()
 
 
+def test_a_module_that_compiles_its_flow_is_verified_with_kills(fluxion, orders, write):
+    module = f"""
+        from fluxion_flow import StreamingPipelineDefinition
+        from fluxion_flow.dsl.files import read_yaml
+
+        definition = StreamingPipelineDefinition.from_dict(read_yaml({GOOD!r}))
+        flow = definition.compile()
+    """
+    write("flowmodule.py", module)
+    done = fluxion("verify", "flowmodule", "--batch-size", "9", "-w", "1", "-p", "1", "--kills", "1", "--json")
+    report = json.loads(done.stdout)
+    assert [run["result"] for run in report["runs"]] == ["reference", "same", "same"], report
+
+
 def test_a_stage_that_is_not_deterministic_is_caught_with_the_first_document(fluxion, orders, write):
     write("p.yaml", NOISY)
     write("noisy.py", MODULE)
