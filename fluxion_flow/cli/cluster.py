@@ -7,11 +7,12 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
 from types import FrameType
-from typing import Any
+from typing import IO, Any
 
 from .counts import CountingListener, Counts, added
 from .process import say_end
@@ -26,10 +27,17 @@ CHECK_EVERY = 0.05
 class Child:
     """A process of the run, and what it has told last."""
 
-    def __init__(self, command: Sequence[str], environ: dict[str, str], lifeline: int, report: tuple[int, int]) -> None:
+    def __init__(
+        self, number: int, command: Sequence[str], environ: dict[str, str], lifeline: int, report: tuple[int, int]
+    ) -> None:
         read_end, write_end = report
-        self.process = subprocess.Popen(command, env=environ, pass_fds=(lifeline, write_end), start_new_session=True)
+        self.process = subprocess.Popen(
+            command, env=environ, pass_fds=(lifeline, write_end), start_new_session=True, stderr=subprocess.PIPE
+        )
         os.close(write_end)
+        assert self.process.stderr is not None
+        self._said = threading.Thread(target=pass_on_lines, args=(self.process.stderr, number), daemon=True)
+        self._said.start()
         self.pipeline = ""
         self.counts: Counts = CountingListener().counts()
         self.error: str | None = None
@@ -56,10 +64,21 @@ class Child:
     def heard_out(self) -> None:
         """Wait for the last words of a process that has ended."""
         self._thread.join(timeout=5)
+        self._said.join(timeout=5)
 
     def signal(self, number: int) -> None:
         if self.process.poll() is None:
             self.process.send_signal(number)
+
+
+def pass_on_lines(lines: IO[bytes], number: int) -> None:
+    """Print what a process says on standard error, each line with the process's number; JSON lines as they are."""
+    with lines:
+        for line in lines:
+            if not line.startswith(b"{"):
+                line = b"[%d] " % number + line
+            sys.stderr.buffer.write(line)
+            sys.stderr.buffer.flush()
 
 
 def run_processes(
@@ -91,7 +110,8 @@ def run_processes(
     try:
         for number in range(count):
             report = os.pipe()
-            children.append(Child(command(number, addresses, report[1], lifeline), environ, lifeline, report))
+            line = command(number, addresses, report[1], lifeline)
+            children.append(Child(number, line, environ, lifeline, report))
         for asked_before in list(asked):
             pass_on(asked_before, None)
         if not quiet and not as_json:

@@ -63,6 +63,11 @@ CHILD = "fluxion_flow.cli.process:flow"
     metavar="N",
     help="Files of a new checkpoint store; one for each worker unless given. They stay as many as they are.",
 )
+@click.option(
+    "--standby",
+    is_flag=True,
+    help="Get ready, wait while another run holds the checkpoint store, and take over when it drains or dies.",
+)
 @click.option("-q", "--quiet", is_flag=True, help="No progress and no summary.")
 @json_option
 @click.pass_context
@@ -75,6 +80,7 @@ def command(
     workers: int,
     processes: int,
     partitions: int | None,
+    standby: bool,
     quiet: bool,
     as_json: bool,
 ) -> None:
@@ -91,12 +97,14 @@ def command(
         prepare_store(Path(store), workers * processes, partitions)
     elif partitions is not None:
         raise click.UsageError("--partitions is for a checkpoint store; give one with -r")
+    if standby and store is None:
+        raise click.UsageError("--standby waits for a checkpoint store; give one with -r")
     options = ["-s", str(seconds)]
     if store is not None:
         options += ["-r", store, "-b", str(backup_interval)]
     if workers > 1:
         options += ["-w", str(workers)]
-    environ = {**os.environ, "RUST_BACKTRACE": "0"}
+    environ = {**os.environ, "RUST_BACKTRACE": "0", **({"FLUXION_STANDBY": "true"} if standby else {})}
     if processes == 1:
         sys.stdout.flush()
         line = _bytewax(options, target, as_json=as_json, quiet=quiet)

@@ -52,7 +52,8 @@ def lower(plan: Plan) -> Dataflow:
     :class:`~fluxion_flow.runtime.manifest.IncompatibleCheckpoint`.
     """
     flow = _Lowering(plan).dataflow()
-    enter(manifest_of(plan), standby=plan.definition.config.standby)
+    warm_up = plan.source.partitions if isinstance(plan.source, StreamingSource) else None
+    enter(manifest_of(plan), standby=plan.definition.config.standby, warm_up=warm_up)
     object.__setattr__(flow, PLAN, plan)  # a dataflow that can be explained
     return flow
 

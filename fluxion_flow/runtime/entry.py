@@ -9,20 +9,25 @@ from __future__ import annotations
 import argparse
 import contextlib
 import gc
+import logging
 import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
+from ..connect.secrets import redact
+from ..core.program import reason
 from .drain import install_signal_handlers
 from .ending import install_ending
-from .lease import take_lease
+from .lease import holder, take_lease
 from .manifest import Manifest
 from .store import check_store
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -67,10 +72,11 @@ def _hosts(environ: dict[str, str]) -> str:
     return ";".join(Path(path).read_text().split()) if path and Path(path).is_file() else ""
 
 
-def enter(manifest: Manifest, *, standby: bool = False) -> None:
+def enter(manifest: Manifest, *, standby: bool = False, warm_up: Callable[[], object] | None = None) -> None:
     """Prepare the process for a run, when `python -m bytewax.run` is what runs.
 
-    With ``standby`` it waits until the checkpoint store is free. Raises
+    With ``standby`` it waits until the checkpoint store is free, after ``warm_up`` has tried what the run will need;
+    what that raises is logged, because it may be well by the time it counts. Raises
     :class:`~fluxion_flow.runtime.lease.StoreInUse`, :class:`~fluxion_flow.runtime.store.StoreUnreadable` and
     :class:`~fluxion_flow.runtime.manifest.IncompatibleCheckpoint`.
     """
@@ -80,9 +86,25 @@ def enter(manifest: Manifest, *, standby: bool = False) -> None:
     install_ending()
     if found.store is not None and found.store.is_dir():
         with _ended_by_signals():
+            if standby:
+                _stand_by(found.store, warm_up)
             take_lease(found.store, found.process, found.addresses, wait=standby)
+            if standby:
+                log.info("standby: took over checkpoint store %r", str(found.store))
         check_store(found.store, manifest, whole=not found.addresses)
     install_signal_handlers()
+
+
+def _stand_by(store: Path, warm_up: Callable[[], object] | None) -> None:
+    active = holder(store)
+    if active is None:
+        return
+    try:
+        if warm_up is not None:
+            warm_up()
+    except Exception as error:  # noqa: BLE001
+        log.warning("standby: the source cannot be reached now: %s", redact(reason(error)))
+    log.info("standby: ready, waiting for checkpoint store %r, which %s holds", str(store), active)
 
 
 @contextlib.contextmanager

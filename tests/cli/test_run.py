@@ -401,3 +401,94 @@ def test_the_store_can_be_read_by_others_after_the_run(copy_yaml, numbers):
     run(copy_yaml, "-r", "store")
     with sqlite3.connect("store/part-0.sqlite3") as store:
         assert store.execute("SELECT COUNT(*) FROM snaps").fetchone()[0] > 0
+
+
+def test_another_number_of_processes_takes_over_after_a_drain(write, numbers, start):
+    write(
+        "sums.yaml",
+        """
+        name: sums
+        source: {type: files, path: in.jsonl, part_size: 1KB, follow: true}
+        stages: [{$group: {_id: {$mod: [$a, 7]}, total: {$sum: $a}}}]
+        sink: {type: files, path: "out-{part}.jsonl"}
+        """,
+    )
+
+    def totals():
+        written = [json.loads(line) for path in Path().glob("out-*.jsonl") for line in lines(path) if line[-1:] == "}"]
+        found = {}
+        for document in written:
+            found[document["_id"]] = max(document["total"], found.get(document["_id"], 0))
+        return found
+
+    count = 1000
+    for processes in (2, 1, 2):
+        process = start("sums.yaml", "-r", "store", "-s", "1", "-p", processes)
+        expected = {c: sum(n for n in range(count) if n % 7 == c) for c in range(7)}
+        wait_for(lambda expected=expected: totals() == expected, process)
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=WAIT)
+        assert process.returncode == 0
+        with open("in.jsonl", "a") as file:
+            file.writelines(f'{{"a": {n}}}\n' for n in range(count, count + 100))
+        count += 100
+
+
+def test_what_several_processes_log_is_told_apart(write, numbers):
+    write(
+        "loud.py",
+        """
+        import sys
+        from fluxion_flow import pipeline
+        print("hello", file=sys.stderr)
+        print('{"level": "INFO"}', file=sys.stderr)
+        copy = pipeline("copy").source("files", path="in.jsonl").sink("files", path="out.jsonl")
+        """,
+    )
+    done = run("loud.py", "-p", "2", "-q")
+    assert sorted(done.stderr.splitlines()) == ["[0] hello", "[1] hello", '{"level": "INFO"}', '{"level": "INFO"}']
+
+
+# -- standby -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("by", "processes"), [(signal.SIGTERM, 1), (signal.SIGKILL, 1), (signal.SIGTERM, 2)])
+def test_a_standby_takes_over_when_the_active_run_drains_or_dies(follow_yaml, start, by, processes):
+    active = start(follow_yaml, "-r", "store", "-s", "1")
+    wait_for(lambda: len(lines("out.jsonl")) == 1000, active)
+    standby = start(follow_yaml, "-r", "store", "-s", "1", "-p", processes, "--standby")
+    wait_for(lambda: is_waited_for("store/fluxion-0.lock"), standby)
+    active.send_signal(by)
+    active.wait(timeout=WAIT)
+    ended = time.monotonic()
+    with open("in.jsonl", "a") as file:
+        file.write('{"a": 1000}\n')
+    wait_for(lambda: len(lines("out.jsonl")) == 1001, standby)
+    print(f"gap: {time.monotonic() - ended:.2f} s")
+    standby.send_signal(signal.SIGTERM)
+    standby.communicate(timeout=WAIT)
+    assert standby.returncode == 0
+    assert [json.loads(line)["b"] for line in lines("out.jsonl")] == list(range(1, 1002))
+
+
+def is_waited_for(path):
+    """Whether a process waits for the lock of a file."""
+    inode = Path(path).stat().st_ino
+    return any("->" in line and f":{inode} " in line for line in Path("/proc/locks").read_text().splitlines())
+
+
+def test_a_standby_that_is_asked_to_end_while_it_waits_ends_well(follow_yaml, start):
+    active = start(follow_yaml, "-r", "store", "-s", "1")
+    wait_for(lambda: len(lines("out.jsonl")) == 1000, active)
+    standby = start(follow_yaml, "-r", "store", "-s", "1", "--standby", "-q")
+    wait_for(lambda: is_waited_for("store/fluxion-0.lock"), standby)
+    standby.send_signal(signal.SIGTERM)
+    assert standby.communicate(timeout=WAIT) == ("", "")
+    assert standby.returncode == 0
+    assert active.poll() is None
+
+
+def test_a_standby_needs_a_store(copy_yaml, numbers):
+    assert run(copy_yaml, "--standby").stderr.endswith(
+        "Error: --standby waits for a checkpoint store; give one with -r\n"
+    )
