@@ -16,6 +16,8 @@ import weakref
 from collections.abc import Callable
 from types import FrameType
 
+from .quiet import release
+
 log = logging.getLogger(__name__)
 
 EXIT_DRAIN_TIMEOUT = 75
@@ -100,6 +102,7 @@ def _give_up(timeout: float) -> None:
 
 def exit_at_once() -> None:
     """End the process with :data:`EXIT_DRAIN_TIMEOUT`, whatever its threads are doing."""
+    release()
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(EXIT_DRAIN_TIMEOUT)

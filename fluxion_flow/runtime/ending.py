@@ -8,7 +8,8 @@ from types import TracebackType
 from ..connect.secrets import redact
 from ..errors import FluxionError
 from .drain import exit_at_once, timed_out
-from .failure import last_failure
+from .failure import last_failure, when_failed
+from .quiet import hold, release
 
 _installed = False
 
@@ -25,8 +26,12 @@ def install_ending() -> None:
     _installed = True
     shown = sys.excepthook
     concise = shown is sys.__excepthook__ and not sys.flags.dev_mode
+    if not sys.flags.dev_mode:
+        when_failed.append(hold)
 
     def ended(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
+        when_failed.clear()
+        release()
         ours = ours_behind(error)
         if ours is None and not isinstance(error, Exception):
             ours = last_failure()  # between processes, a thread of the engine may fail before the worker is heard

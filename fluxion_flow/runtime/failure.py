@@ -6,6 +6,7 @@ the original error goes to the terminal as it is.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from traceback import walk_tb
 
@@ -20,6 +21,9 @@ _CONNECTORS = "fluxion_connectors"
 
 
 _last: list[RunFailed] = []
+
+when_failed: list[Callable[[], None]] = []
+"""What is called as soon as a run has failed, before the engine hears of it."""
 
 
 def last_failure() -> RunFailed | None:
@@ -43,6 +47,8 @@ class RunFailed(FluxionError):
         super().__init__(redact(f"pipeline {pipeline!r}, step {step}{place}{tried}: {self._what(error)}"))
         _last.append(self)
         del _last[:-1]
+        for call in when_failed:
+            call()
 
     def _what(self, error: BaseException) -> str:
         return f"{reason(error)}{raised_at(error)}"
