@@ -1,8 +1,8 @@
 """A soak of keyed state: `fluxion run` over a growing file, killed at random, watched for memory, then compared.
 
-A writer appends events for `--keys` customers to a file; the run counts and sums them, with a checkpoint each second, and
-is killed with SIGKILL every few seconds and started again. At the end it is drained. Then the last value of every customer
-must be what the events give: nothing lost, nothing counted twice. Memory is told for each life of the process.
+A writer appends events for `--keys` customers to a file; the run counts and sums them, with a checkpoint each second.
+It is killed with SIGKILL every few seconds and started again, and drained at the end. Then the last value of every
+customer must be what the events give: nothing lost, nothing counted twice. Memory is told for each life of the process.
 
     python benchmarks/soak_state.py --seconds 300 --keys 100000
 """
@@ -114,6 +114,7 @@ def main() -> None:
                 process.kill()
                 sys.exit(f"{wrong} of {len(expected)} keys have another value than their events give")
             time.sleep(1)
+        time.sleep(5)  # all may have been there before this process was up, and it must be, to drain
         process.send_signal(signal.SIGTERM)
         if process.wait() != 0:
             sys.exit(f"the drain ended with exit code {process.returncode}")
