@@ -93,18 +93,11 @@ class HttpTarget(Target):
     def check(self, where: Where, problems: Problems) -> None:
         self.options(problems)
 
-    def base(self) -> str:
-        """The address, with the value of a reference of this moment, without a slash at its end."""
-        problems = Problems()
-        options = self.options(problems)
-        problems.raise_if_any()
-        return str(options["url"] or self.origin).rstrip("/")
-
     def open(self, settings: Settings) -> HttpClient:
         problems = Problems()
         options = self.options(problems)
         problems.raise_if_any()
-        return HttpClient(self.name, options)
+        return HttpClient(self.name, options, str(options["url"] or self.origin).rstrip("/"))
 
 
 class HttpClient:
@@ -114,8 +107,10 @@ class HttpClient:
     that was used last is taken first.
     """
 
-    def __init__(self, name: str, options: Mapping[str, Any]) -> None:
+    def __init__(self, name: str, options: Mapping[str, Any], base: str) -> None:
+        """``base`` is the address that paths stand below, without a slash at its end."""
         self.name = name
+        self.base = base
         headers = {str(n): str(v) for n, v in (options["headers"] or {}).items()}
         for header, value in headers.items():
             if _SECRET_HEADER.search(header):
@@ -126,6 +121,10 @@ class HttpClient:
         self._retried = frozenset(options["retry_statuses"])
         self._idle: queue.LifoQueue[httpx.HTTPTransport] = queue.LifoQueue()
         self._closed = False
+
+    def address(self, path: str) -> str:
+        """The address of a path below the base; nothing in the path can be part of the server's name."""
+        return self.base + ("" if not path or path[0] in "/?" else "/") + path
 
     def close(self) -> None:
         self._closed = True

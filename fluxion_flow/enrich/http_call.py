@@ -93,7 +93,7 @@ class HttpAsker(Enrichment):
             raise CallRefused(f"{self.title}: the body {error}") from None
 
     def perform(self, client: HttpClient, what: Any) -> Any:
-        whole = what if what.url.startswith("http") else replace(what, url=self.target.base() + what.url)
+        whole = what if host_part(self.template) else replace(what, url=client.address(what.url))
         return client.request(whole, self.settings)
 
     def taken(self, value: Any) -> Any:

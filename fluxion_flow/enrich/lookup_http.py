@@ -84,7 +84,7 @@ class CollectionAsker(Enrichment):
         return [[documents[i] for i in index.find([value])] for _, value in whats]
 
     def _documents(self, client: HttpClient, query: str) -> list[dict[str, Any]]:
-        url = self.target.base() + self.path
+        url = client.address(self.path)
         if query:
             url += ("&" if "?" in url else "?") + query
         answer = client.request(HttpRequest("GET", url, self.headers), self.settings)

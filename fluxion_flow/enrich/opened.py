@@ -24,9 +24,8 @@ from fluxion_flow.errors import Problems, Where
 class HttpConnection:
     """Requests to the server of a connection. A status of 400 or more raises, and so does every failure."""
 
-    def __init__(self, client: HttpClient, base: str, settings: Settings) -> None:
+    def __init__(self, client: HttpClient, settings: Settings) -> None:
         self._client = client
-        self._base = base
         self._settings = settings
 
     def request(
@@ -43,7 +42,7 @@ class HttpConnection:
 
         ``path`` stands below the connection's url. Encode what comes from a document: ``urllib.parse.quote``.
         """
-        url = self._base + path
+        url = self._client.address(path)
         if query:
             url += ("&" if "?" in url else "?") + urlencode(query, doseq=True)
         content, sent = None, dict(headers or {})
@@ -84,7 +83,7 @@ class FunctionTarget(Target):
         return ("function", self.name)
 
     def open(self, settings: Settings) -> Opened:
-        return Opened(None, "", resolve(self._options) if self._options is not None else None)
+        return Opened(None, resolve(self._options) if self._options is not None else None)
 
 
 class ConnectedTarget(Target):
@@ -102,16 +101,14 @@ class ConnectedTarget(Target):
         self._inner.check(where, problems)
 
     def open(self, settings: Settings) -> Opened:
-        base = self._inner.base() if isinstance(self._inner, HttpTarget) else ""
-        return Opened(self._inner.open(settings), base, None)
+        return Opened(self._inner.open(settings), None)
 
 
 class Opened:
     """A client for functions."""
 
-    def __init__(self, client: HttpClient | SqlClient | None, base: str, options: Any) -> None:
+    def __init__(self, client: HttpClient | SqlClient | None, options: Any) -> None:
         self._client = client
-        self._base = base
         self._options = options
 
     def close(self) -> None:
@@ -122,7 +119,7 @@ class Opened:
     def used(self, settings: Settings) -> Iterator[Any]:
         """The connection for one call."""
         if isinstance(self._client, HttpClient):
-            yield HttpConnection(self._client, self._base, settings)
+            yield HttpConnection(self._client, settings)
         elif isinstance(self._client, SqlClient):
             yield SqlConnection(self._client)
         else:

@@ -126,6 +126,15 @@ def test_values_stand_in_the_url_encoded_and_never_name_another_place(connection
             results([{"id": bad}], call, connections)
 
 
+def test_a_path_without_a_slash_cannot_become_part_of_the_servers_name(connections, server):
+    server.handler = lambda request: Answer(200, request.path)
+    call = {"connection": "users", "path": "{id}/x", "pathParams": {"id": "$id"}}
+    assert results([{"id": ".example.com"}, {"id": "@example.com"}], call, connections) == [
+        "/.example.com/x",
+        "/%40example.com/x",
+    ]
+
+
 def test_query_values_are_text_arrays_repeat_and_nothing_is_left_out(connections, server):
     moment = datetime.datetime(2026, 1, 2, 3, 4, 5, tzinfo=datetime.timezone.utc)
     names = {"n": "$n", "f": "$f", "t": "$t", "d": "$d", "none": "$none", "missing": "$missing", "list": "$list"}
