@@ -281,6 +281,16 @@ def test_timed_batches_count_once(monkeypatch: pytest.MonkeyPatch) -> None:
     assert any(facts["nanoseconds"] for facts in outcome.recorder.all("on_stage"))
 
 
+def test_a_timed_batch_may_be_empty_behind_a_stage(monkeypatch: pytest.MonkeyPatch) -> None:
+    from fluxion_flow.runtime import steps
+
+    monkeypatch.setattr(steps, "TIME_EVERY", 1)
+    outcome = run(flow({"$match": {"_id": {"$lt": 0}}}, DOUBLE, {"$unwind": "$n"}))
+    assert outcome.error == ""
+    assert collected("out") == []
+    assert outcome.recorder.total("on_stage", "size_in", step="stages[1].$set") == 0
+
+
 def test_a_context_says_where_and_when() -> None:
     data = flow(DOUBLE).on_error(retry(2).then(Policy.skip_and_continue()).per_document())
     outcome = run(data, environment="test", labels={"team": "a"})
