@@ -68,6 +68,17 @@ CHILD = "fluxion_flow.cli.process:flow"
     is_flag=True,
     help="Get ready, wait while another run holds the checkpoint store, and take over when it drains or dies.",
 )
+@click.option(
+    "--status-port",
+    type=click.IntRange(1, 65535),
+    metavar="PORT",
+    help="Serve health, metrics and a status page there (process n: n ports further); `fluxion top` asks it.",
+)
+@click.option(
+    "--status-host",
+    metavar="HOST",
+    help="Where to serve them; 127.0.0.1 unless given. Anywhere else needs a token: FLUXION_STATUS_TOKEN.",
+)
 @click.option("-q", "--quiet", is_flag=True, help="No progress and no summary.")
 @json_option
 @click.pass_context
@@ -81,6 +92,8 @@ def command(
     processes: int,
     partitions: int | None,
     standby: bool,
+    status_port: int | None,
+    status_host: str | None,
     quiet: bool,
     as_json: bool,
 ) -> None:
@@ -105,6 +118,9 @@ def command(
     if workers > 1:
         options += ["-w", str(workers)]
     environ = {**os.environ, "RUST_BACKTRACE": "0", **({"FLUXION_STANDBY": "true"} if standby else {})}
+    for name, value in (("FLUXION_STATUS_PORT", status_port), ("FLUXION_STATUS_HOST", status_host)):
+        if value is not None:
+            environ[name] = str(value)
     if processes == 1:
         sys.stdout.flush()
         line = _bytewax(options, target, as_json=as_json, quiet=quiet)

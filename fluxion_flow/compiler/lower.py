@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -33,12 +34,15 @@ from ..runtime.items import Letters
 from ..runtime.keyed import GroupStep
 from ..runtime.limits import Limits
 from ..runtime.manifest import Manifest
+from ..runtime.observed import Observed
 from ..runtime.order_state import OrderStep
 from ..runtime.run import Run
 from ..runtime.slice_state import SliceLogicStep
 from ..runtime.source import SourceInput
 from ..runtime.steps import CombineStep, StageStep
 from ..runtime.windows import DivideStep
+from .graph import graph_of
+from .guarantee import guarantee
 from .plan import PLAN, FusedStep, KeyedStep, Plan, SinkPlan, SliceStep, WindowStep
 
 STRICT = StreamingErrorPolicy()
@@ -83,6 +87,8 @@ class _Lowering:
         self._flow = Dataflow(definition.name)
         self._dead: list[Stream[Any]] = []
         metadata = {"environment": config.environment, "labels": dict(config.labels)}
+        listeners = _listeners(plan)
+        self._observed = Observed(config, listeners) if config.status_port is not None else None
         self._run = Run(
             pipeline=definition.name,
             version=version_of(plan),
@@ -91,7 +97,7 @@ class _Lowering:
             flush_interval=config.flush_interval,
             seed=config.seed,
             metadata=metadata,
-            listeners=Listeners(_listeners(plan)),
+            listeners=Listeners([*listeners, *(self._observed.listeners if self._observed is not None else ())]),
             drain=Drain(config.drain_timeout),
             clocks=plan.clocks,
             resources=definition.resources,
@@ -135,8 +141,15 @@ class _Lowering:
                 stream = self._chunks(step.id, op.stateful_batch(step.id, gathered, logic), logic.vault)
         ends = [*(self._sink(sink, stream) for sink in self._plan.sinks), *self._dead_letters()]
         merged = ends[0] if len(ends) == 1 else op.merge("ends", *ends) if ends else stream
-        op.output("delivered", merged, _End(self._run))
+        op.output("delivered", merged, _End(self._run, self._begins))
         return self._flow
+
+    def _begins(self) -> None:
+        """The workers are being built: begin to serve the status page."""
+        if self._observed is not None:
+            plan = self._plan
+            unit = getattr(plan.source, "lag_unit", "")
+            self._observed.begin(self._run, graph_of(plan), str(guarantee(plan)), unit)
 
     def _source(self) -> Any:
         plan = self._plan
@@ -265,11 +278,13 @@ def _value(pair: tuple[str, Any]) -> Any:
 class _End(DynamicSink[Any]):
     """The end of a dataflow; nothing but it tells a worker its number, and that before anything runs."""
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: Run, begins: Callable[[], None]) -> None:
         self._run = run
+        self._begins = begins
 
     def build(self, step_id: str, worker_index: int, worker_count: int) -> StatelessSinkPartition[Any]:
         self._run.workers.enter(worker_index, worker_count)
+        self._begins()
         if worker_index == 0:
             tune_garbage_collector()
         self._run.listeners.tell("on_start", self._run.context("start"))

@@ -92,6 +92,9 @@ class StreamingSource(ABC):
     poll_interval: float = 0.05
     """Seconds to wait after an empty read."""
 
+    lag_unit: str = ""
+    """What :meth:`SourceReader.lag` counts in, such as ``records``; people read it."""
+
     @abstractmethod
     def partitions(self) -> list[str]:
         """Names of all partitions, the same on every worker; they sort in the order of an offline run."""

@@ -66,14 +66,14 @@ class PrometheusListener(StreamingMetricsListener):
                 raise ValueError(f"{name!r} cannot be a label; use letters, digits and '_'")
         self.registry = registry
         self.labels = dict(labels or {})
-        self._series = series_of(registry)
+        self.series = series_of(registry)
         self._timed: dict[int, list[tuple[Number, int]]] = {}
         """By thread: the stages that were timed of the batch at hand, with their nanoseconds."""
 
     def _step(self, context: StreamingContext) -> _Step:
         found: _Step | None = context.memory.get(self)
         if found is None:
-            found = context.memory[self] = _Step(self._series, labels_of(context, self.labels), context.step)
+            found = context.memory[self] = _Step(self.series, labels_of(context, self.labels), context.step)
         return found
 
     def on_start(self, context: StreamingContext) -> None:

@@ -142,6 +142,19 @@ class Series(Collector):
                     family.add_sample(metric.name, dict(labels), float(sum(cell.value for cell in cells)))
             yield family
 
+    def values(self, name: str) -> list[tuple[dict[str, str], float]]:
+        """Labels and value of every series of a counter or a gauge."""
+        return [
+            (dict(labels), float(sum(cell.value for cell in cells))) for labels, cells in self._by_labels(name).items()
+        ]
+
+    def sums(self, name: str) -> list[tuple[dict[str, str], float, float]]:
+        """Labels, number and sum of what was observed, of every series of a histogram."""
+        return [
+            (dict(labels), float(sum(sum(cell.counts) for cell in cells)), float(sum(cell.total for cell in cells)))
+            for labels, cells in self._by_labels(name).items()
+        ]
+
     def _by_labels(self, name: str) -> dict[Labels, list[Any]]:
         with self._lock:
             cells = list(self._cells.get(name, {}).items())

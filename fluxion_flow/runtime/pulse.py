@@ -32,6 +32,10 @@ class Pulse:
             self._sources.pop(threading.get_ident(), None)
             self._last.pop(threading.get_ident(), None)
 
+    def parts(self) -> int:
+        """The source partitions that the workers of this process have."""
+        return sum(len(looks) for looks in tuple(self._sources.values()))
+
     def beat(self) -> None:
         """This thread is at work."""
         self._last[threading.get_ident()] = time.monotonic()

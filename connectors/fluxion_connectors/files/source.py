@@ -37,6 +37,8 @@ class FilesSource(StreamingSource):
     see :class:`~fluxion_connectors.files.csv_rows.CsvRows`; without a ``header`` the ``columns`` are named.
     """
 
+    lag_unit = "bytes"
+
     def __init__(
         self,
         path: str,

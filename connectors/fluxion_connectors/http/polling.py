@@ -40,6 +40,8 @@ class HttpPollingSource(StreamingSource):
     ``interval`` and ``timeout`` are in seconds. Raises :class:`ValueError` for a pointer that is none.
     """
 
+    lag_unit = "seconds"
+
     def __init__(
         self,
         url: str,

@@ -75,6 +75,7 @@ class HttpWebhookSource(StreamingSource):
     """
 
     bounded = False
+    lag_unit = "events"
 
     def __init__(
         self,

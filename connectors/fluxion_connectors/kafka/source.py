@@ -47,6 +47,7 @@ class KafkaSource(StreamingSource):
     """
 
     poll_interval = 0.02
+    lag_unit = "records"
 
     def __init__(
         self,

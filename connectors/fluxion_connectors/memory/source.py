@@ -23,6 +23,7 @@ class MemorySource(StreamingSource):
     """
 
     poll_interval = 0.01
+    lag_unit = "documents"
 
     def __init__(
         self,

@@ -40,6 +40,8 @@ class SqlSource(StreamingSource):
     behind which a run without a checkpoint starts.
     """
 
+    lag_unit = "rows"
+
     def __init__(
         self,
         url: str,
