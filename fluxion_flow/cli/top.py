@@ -34,7 +34,9 @@ class NoAnswer(FluxionError):
 @click.option("--once", is_flag=True, help="Show it once, and end.")
 @json_option
 def command(addresses: tuple[str, ...], interval: float, once: bool, as_json: bool) -> None:
-    """Show how a run is doing: rates by stage, lag, retries, dead letters, checkpoints.
+    """Show how a run is doing.
+
+    Rates by stage, lag, retries, dead letters, checkpoints: what its status page shows.
 
     An ADDRESS is that of a status page (`fluxion run --status-port 8080`): http://host:port, or the port alone;
     http://127.0.0.1:8080 unless given. One page tells of all processes of its run; several addresses are added up. The

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..connect.secrets import redact
-from .plan import FusedStep, KeyedStep, Plan
+from .plan import FusedStep, KeyedStep, Plan, WindowStep
 
 
 def graph_of(plan: Plan) -> dict[str, Any]:
@@ -17,13 +17,15 @@ def graph_of(plan: Plan) -> dict[str, Any]:
     for step in plan.steps:
         if isinstance(step, FusedStep):
             steps.append({"kind": "fused", "id": step.id, "stages": list(step.names)})
+        elif isinstance(step, WindowStep):
+            steps.append({"kind": "window", "id": step.id, "stages": list(step.names)})
         else:
             kind = "keyed" if isinstance(step, KeyedStep) else "whole"
             steps.append({"kind": kind, "id": step.id, "stages": []})
-    several = len(plan.sinks) > 1
+    several = len(plan.definition.sinks) > 1
     letters = any(policy.action == "dead_letter" for policy in (plan.source_policy, *(s.policy for s in plan.sinks)))
     for step in plan.steps:
-        if isinstance(step, FusedStep):
+        if isinstance(step, (FusedStep, WindowStep)):
             letters = letters or any(policy.action == "dead_letter" for policy in step.policies)
     return {
         "source": {"title": redact(plan.definition.source.title), "connector": plan.source_type},

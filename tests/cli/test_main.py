@@ -48,6 +48,7 @@ Commands:
   connectors  List the connectors, or show one with its options.
   schema      Print the JSON Schema (2020-12) of definition files, made...
   completion  Print the completion script of a shell.
+  top         Show how a run is doing.
 """
     )
 
