@@ -47,6 +47,7 @@ class Alerts(StreamingMetricsListener):
         self._sender = sender or Sender(notify)
         self._every = every
         self._lock = threading.Lock()
+        self._looking = threading.Lock()
         self._counts: Counter[str] = Counter()
         self._gauges: dict[str, dict[Any, float]] = {"lag": {}, "watermark_lag": {}, "queue": {}, "open_breakers": {}}
         self._open: set[tuple[int, str]] = set()
@@ -149,7 +150,11 @@ class Alerts(StreamingMetricsListener):
         ]
 
     def look(self) -> None:
-        """Look at every rule now."""
+        """Look at every rule now. The end of a worker looks as well as the thread that watches, one at a time."""
+        with self._looking:
+            self._look()
+
+    def _look(self) -> None:
         now = time.monotonic()
         with self._lock:
             counts, ended, place = dict(self._counts), self._ended, dict(self._place)
