@@ -33,6 +33,12 @@ class StreamingMetricsListener:
     def on_fetched(self, context: StreamingContext, *, documents: int, rejects: int, waited: float) -> None:
         """The source gave a batch; ``waited`` is the time since the fetch before (``stream.backpressure``)."""
 
+    def on_traced(self, context: StreamingContext, *, parents: Sequence[str], started_ns: int) -> None:
+        """A batch was read whose records have ``traceparent`` headers (W3C Trace Context): the headers, one a record.
+
+        ``started_ns`` is when the read began, in nanoseconds since the epoch.
+        """
+
     def on_lag(self, context: StreamingContext, *, lag: float) -> None:
         """How far the source partition is behind, in the connector's unit (``stream.lag``).
 
@@ -161,6 +167,7 @@ class Listeners:
 
 
 def overrides(listener: StreamingMetricsListener, hook: str) -> bool:
-    """Whether a listener has a hook of its own."""
+    """Whether a listener has a hook of its own; one that it has set to ``None`` it does not want after all."""
     own = getattr(type(listener), hook, None)
-    return own is not None and own is not getattr(StreamingMetricsListener, hook)
+    wanted = own is not None and own is not getattr(StreamingMetricsListener, hook)
+    return wanted and getattr(listener, hook) is not None

@@ -22,7 +22,7 @@ from .committed import stamped
 from .failure import RunFailed
 from .items import Completed, Letters
 from .manifest import Manifest
-from .run import LETTER, Guard, Run, say_origin, source_at
+from .run import LETTER, RECORDS, Guard, Run, say_origin, source_at
 
 log = logging.getLogger(__name__)
 
@@ -34,6 +34,9 @@ READS = 4
 
 LAG_EVERY = 0.5
 """Seconds between two questions for the lag while documents come; what a reader does for an answer may be slow."""
+
+TRACEPARENT = "traceparent"
+"""The header of W3C Trace Context."""
 
 LAST_EPOCH = 2.0
 """Seconds that a source waits at its end, for the epoch to end, so that its reader hears what has been committed."""
@@ -172,7 +175,7 @@ class _Part(StatefulSourcePartition[Any, Any]):
             if self._clock is not None:
                 out += self._clock.silent()
             return False
-        self._fetched(batch)
+        self._fetched(batch, time.monotonic() - started)
         if batch.rejects:
             rejected(self._run, self._guard, batch, out)
             batch.rejects = []
@@ -182,15 +185,28 @@ class _Part(StatefulSourcePartition[Any, Any]):
             out += [batch] if self._run.committed is None else stamped(batch, self._boundary)
         return True
 
-    def _fetched(self, batch: Batch) -> None:
+    def _fetched(self, batch: Batch, seconds: float) -> None:
         now = time.monotonic()
         counts = {"documents": len(batch.documents), "rejects": len(batch.rejects)}
         self._run.listeners.tell("on_fetched", self._guard.context, **counts, waited=now - self._fetched_at)
         self._fetched_at = now
+        if self._run.listeners.wants("on_traced"):
+            self._tell_traces(batch, seconds)
         self._guard.runner.settled(len(batch.documents), 0)
         self._lag_is_old = True
         if now - self._lag_asked_at > LAG_EVERY:
             self._tell_lag()
+
+    def _tell_traces(self, batch: Batch, seconds: float) -> None:
+        """Tell which traces the records of a batch belong to, where they have headers."""
+        records = batch.meta.get(RECORDS)
+        if records is None:
+            return
+        headers = [records.get(position, {}).get("headers") or () for position in batch.positions]
+        parents = [str(one["v"]) for each in headers for one in each if str(one["k"]).lower() == TRACEPARENT]
+        if parents:
+            started = time.time_ns() - int(seconds * 1e9)
+            self._run.listeners.tell("on_traced", self._guard.context, parents=parents, started_ns=started)
 
     def _tell_lag(self) -> None:
         self._lag_asked_at, self._lag_is_old = time.monotonic(), False

@@ -18,6 +18,7 @@ FACTS = {
     "on_opened": {},
     "on_closed": {},
     "on_fetched": {"documents": 500, "rejects": 0, "waited": 0.25},
+    "on_traced": {"parents": ["00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"], "started_ns": 1},
     "on_lag": {"lag": 12.0},
     "on_watermark": {"event_time_ms": 1700000000000, "lag_seconds": 2.5},
     "on_late": {"documents": 2},
@@ -83,7 +84,7 @@ def test_every_hook_is_one_line_of_json(caplog, logged):
     for hook, facts in FACTS.items():
         listeners.tell(hook, context(), **facts)
     assert list(FACTS) == list(HOOKS)
-    told = [hook.removeprefix("on_") for hook in HOOKS if hook != "on_letters"]  # what is in them is not logged
+    told = [hook.removeprefix("on_") for hook in HOOKS if hook not in ("on_letters", "on_traced")]
     assert [line["event"] for line in logged()] == told
     assert not any("\n" in message for message in caplog.messages)
     for line, record in zip(logged(), caplog.records, strict=True):

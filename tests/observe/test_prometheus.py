@@ -168,7 +168,7 @@ CALLS = [
     ("on_drain", "source", {}, {("stream_draining", ()): 1}),
 ]
 
-NO_SERIES = {"on_closed", "on_letters", "on_end"}
+NO_SERIES = {"on_closed", "on_traced", "on_letters", "on_end"}
 
 
 @pytest.mark.parametrize(("hook", "step", "facts", "expected"), CALLS, ids=[call[0] for call in CALLS])

@@ -28,7 +28,7 @@ def test_a_page_without_a_place_for_the_table_is_answered():
 def test_the_vocabulary_is_complete():
     names = {"stream.batch.duration", "stream.batch.size", "stream.lag", "stream.retries", "stream.failures"}
     assert names | {"stream.backpressure"} <= {metric.dotted for metric in METRICS}
-    assert set(HOOKS) - {metric.hook for metric in METRICS} == {"on_closed", "on_letters", "on_end"}
+    assert set(HOOKS) - {metric.hook for metric in METRICS} == {"on_closed", "on_traced", "on_letters", "on_end"}
 
 
 @pytest.mark.parametrize("metric", METRICS, ids=lambda metric: metric.name)
