@@ -23,6 +23,9 @@ from .run import Guard, PerWorker, Run, position_in
 TIME_EVERY = 64
 """One batch in so many is run stage by stage with a clock between the stages."""
 
+FIRST_TIMED = 4
+"""The first batch that is: the ones before it are slow, because everything is new."""
+
 
 class StageStep:
     """Maps the items of a stream through a program. Called by all workers of a process, it keeps state by worker."""
@@ -120,7 +123,7 @@ class _StageWorker:
         self._watched = any(guard.runner.breaker is not None for guard in self._guards)
         """Whether a circuit breaker counts every call and may hold one back, so that all batches go stage by stage."""
         self._multiplies = program.multiplies
-        self._count = 0
+        self._count = TIME_EVERY - FIRST_TIMED
         self._counted = run.listeners.wants("on_stage")
         self._passed = [[0, 0] for _ in names]
         """Documents into and out of each stage that the listeners have not been told of yet."""
@@ -129,7 +132,8 @@ class _StageWorker:
 
     def batches(self, batches: list[Batch], out: list[Any]) -> None:
         """Run batches of one partition; where the program combines, they give one partial result."""
-        if len(batches) > 1 and not self._watched:
+        timed = self._counted and (self._count + len(batches)) // TIME_EVERY > self._count // TIME_EVERY
+        if len(batches) > 1 and not self._watched and not timed:
             with contextlib.suppress(DocumentError):  # a document fails: each batch by itself then
                 self._combined(batches, out)
                 return
@@ -144,6 +148,7 @@ class _StageWorker:
             env = self._environment(batch)
             self._program.run(batch.documents, env, partial)
             passed.append((len(batch.documents), env.changes))
+        self._count += len(batches)
         for size, changes in passed:
             self._count_stages(size, changes)
             self._settled(size)

@@ -94,6 +94,13 @@ def test_the_time_of_the_stages_is_the_time_of_the_batches(registry, shown, out)
     assert 0 < shown("stream_stage_seconds_total", stage="stages[0].$match") < whole
 
 
+def test_stages_in_front_of_a_keyed_stage_are_timed_too(registry, shown, out):
+    made = flow(registry, MemorySource([{"n": n} for n in range(3000)]), out, batch_size=10)
+    run_main(made.set({"m": {"$add": ["$n", 1]}}).group({"_id": "$m", "c": {"$count": {}}}).compile())
+    assert shown("stream_stage_documents_total", stage="stages[0].$set", direction="in") == 3000
+    assert shown("stream_stage_seconds_total", stage="stages[0].$set") > 0
+
+
 def test_workers_are_told_apart_and_add_up(registry, shown, out, dead):
     parts = [DOCUMENTS[:200], DOCUMENTS[200:500], DOCUMENTS[500:]]
     made = flow(registry, MemorySource(parts), out).set(DOUBLE).group({"_id": "$key", "total": {"$sum": "$price"}})
