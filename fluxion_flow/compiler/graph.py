@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..connect.secrets import redact
-from .plan import FusedStep, KeyedStep, Plan, WindowStep
+from .plan import FusedStep, KeyedStep, Plan, Step, WholeStep, WindowStep
 
 
 def graph_of(plan: Plan) -> dict[str, Any]:
@@ -14,19 +14,11 @@ def graph_of(plan: Plan) -> dict[str, Any]:
     The names are the steps under which a run tells what it does.
     """
     steps = []
+    policies = [plan.source_policy, *(sink.policy for sink in plan.sinks)]
     for step in plan.steps:
-        if isinstance(step, FusedStep):
-            steps.append({"kind": "fused", "id": step.id, "stages": list(step.names)})
-        elif isinstance(step, WindowStep):
-            steps.append({"kind": "window", "id": step.id, "stages": list(step.names)})
-        else:
-            kind = "keyed" if isinstance(step, KeyedStep) else "whole"
-            steps.append({"kind": kind, "id": step.id, "stages": []})
+        policies += getattr(step, "policies", ())
+        steps.append({"kind": _kind(step), "id": step.id, "stages": list(getattr(step, "names", ()))})
     several = len(plan.definition.sinks) > 1
-    letters = any(policy.action == "dead_letter" for policy in (plan.source_policy, *(s.policy for s in plan.sinks)))
-    for step in plan.steps:
-        if isinstance(step, (FusedStep, WindowStep)):
-            letters = letters or any(policy.action == "dead_letter" for policy in step.policies)
     return {
         "source": {"title": redact(plan.definition.source.title), "connector": plan.source_type},
         "steps": steps,
@@ -38,5 +30,11 @@ def graph_of(plan: Plan) -> dict[str, Any]:
             }
             for sink in plan.sinks
         ],
-        "deadLetters": letters,
+        "deadLetters": any(policy.action == "dead_letter" for policy in policies),
     }
+
+
+def _kind(step: Step) -> str:
+    """``fused``, ``keyed``, ``whole``, ``window``; any other stateful step is ``ordered``."""
+    kinds = {FusedStep: "fused", KeyedStep: "keyed", WholeStep: "whole", WindowStep: "window"}
+    return kinds.get(type(step), "ordered")

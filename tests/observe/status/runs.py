@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -15,12 +16,22 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 FLUXION = [sys.executable, "-c", "from fluxion_flow.cli.main import main; main(prog_name='fluxion')"]
 CHROMIUM = [
     *("chromium", "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
     *("--disable-background-networking", "--disable-component-update", "--disable-sync", "--hide-scrollbars"),
     "--virtual-time-budget=2500",
 ]
+
+
+def needs(program: str) -> None:
+    """Skip the test where ``program`` is not installed; under ``CI=true`` that is a failure."""
+    if shutil.which(program) is None:
+        if os.environ.get("CI") == "true":
+            pytest.fail(f"{program} is required under CI=true, but it is not installed")
+        pytest.skip(f"{program} is not installed")
 
 
 def free_ports(count: int) -> int:
@@ -88,6 +99,7 @@ def wait_for(condition: Callable[[], Any], run: subprocess.Popen[bytes], seconds
 
 def page(folder: Path, port: int, query: str = "/", *, picture: Path | None = None, dark: bool = False) -> str:
     """The page as Chromium has it once its script has run; ``picture`` is where to draw it, instead."""
+    needs("chromium")
     options = [f"--user-data-dir={folder / 'chromium'}", f"--window-size=1200,{1000 if picture is None else 900}"]
     options += ["--blink-settings=preferredColorScheme=0"] if dark else []
     what = "--dump-dom" if picture is None else f"--screenshot={picture}"

@@ -133,7 +133,7 @@ function graph(status) {
     if (step.kind !== "fused") {
       const state = status.state.find((one) => one.step === step.id);
       const lines = state ? [`${count(state.keys)} keys, ${bytes(state.bytes)}`] : ["state"];
-      nodes.push(node(step.id, { keyed: "state by key", window: "open windows" }[step.kind] || "gathers everything", lines, { rates: null }));
+      nodes.push(node(step.id, { keyed: "state by key", window: "open windows" }[step.kind] || "holds documents", lines, { rates: null }));
     }
   }
   const several = sinks.length > 1;
