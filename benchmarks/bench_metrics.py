@@ -20,10 +20,17 @@ from pathlib import Path
 from statistics import median
 
 from bytewax.testing import run_main
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from prometheus_client import CollectorRegistry
 
 from fluxion_flow import StreamingMetricsListener, pipeline
+from fluxion_flow.observe.alerts import AlertRule, Alerts
+from fluxion_flow.observe.opentelemetry import OpenTelemetryListener
 from fluxion_flow.observe.prometheus import PrometheusListener
+from fluxion_flow.observe.status.history import History
+from fluxion_flow.observe.status.journal import Journal
+from fluxion_flow.observe.status.numbers import Numbers
 
 BATCH = 500
 WARM_UP = 2
@@ -72,7 +79,25 @@ def prometheus() -> Listeners:
     return [PrometheusListener(CollectorRegistry())]
 
 
-WAYS: dict[str, Callable[[], Listeners]] = {"prometheus": prometheus}
+def with_journal_and_alerts() -> Listeners:
+    """What a run with a status page and an alert listens with. Its threads take a sample, and a look, a second."""
+    told = prometheus()
+    numbers = Numbers(told[0].series, "bench-metrics")  # type: ignore[attr-defined]
+    HISTORIES.append(History(numbers.counters))
+    HISTORIES[-1].start()
+    return [*told, Journal(), Alerts([AlertRule("lag", above=1e12)], [])]
+
+
+def opentelemetry() -> Listeners:
+    return [OpenTelemetryListener(MeterProvider([InMemoryMetricReader()]))]
+
+
+HISTORIES: list[History] = []
+WAYS: dict[str, Callable[[], Listeners]] = {
+    "prometheus": prometheus,
+    "prometheus, status page and alerts": with_journal_and_alerts,
+    "opentelemetry": opentelemetry,
+}
 
 
 def interval(ratios: list[float], chance: random.Random) -> tuple[float, float]:
@@ -95,6 +120,8 @@ def main() -> None:
         for number in range(WARM_UP + options.rounds):
             for way in chance.sample(list(seconds), len(seconds)):
                 spent = run(folder, WAYS[way]() if way in WAYS else [])
+                while HISTORIES:
+                    HISTORIES.pop().stop()
                 if number >= WARM_UP:
                     seconds[way].append(spent)
     batches = options.documents / BATCH

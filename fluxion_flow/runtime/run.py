@@ -167,6 +167,9 @@ class Guard:
         self.policy = policy
         self.context = context
         self.runner = PolicyRunner(policy, step=step, sleep=run.sleep, on_event=self._heard, meter=meter, redact=redact)
+        if self.runner.breaker is not None:
+            state = self.runner.breaker.state.name
+            run.listeners.tell("on_breaker", context, name=self.runner.breaker.name, before=state, after=state)
 
     @property
     def by_document(self) -> bool:

@@ -167,7 +167,7 @@ def test_a_circuit_breaker_is_seen_to_open_and_to_close(registry, shown, out):
     made = made.listen(recorded).listen(PrometheusListener(registry)).config(metrics=False)
     run_main(made.compile())
     changes = [(told["before"].lower(), told["after"].lower()) for told in recorded.told("on_breaker")]
-    assert changes == [("closed", "open"), ("open", "half_open"), ("half_open", "closed")]
+    assert changes == [("closed", "closed"), ("closed", "open"), ("open", "half_open"), ("half_open", "closed")]
     states = {s: shown("stream_breaker_state", breaker="metrics-warehouse", state=s) for s in ("closed", "open")}
     assert states == {"closed": 1, "open": 0}
 
