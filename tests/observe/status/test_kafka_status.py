@@ -1,6 +1,7 @@
 """A run from Kafka, seen from outside: page, `top`, `/metrics` and the broker agree; trouble looks like trouble.
 
-`SCREENSHOTS=1` draws the pages of docs/observe.md anew.
+`KAFKA_STATUS=long` runs the slow sink and the stop of the broker as well; `SCREENSHOTS=1` draws the pages of
+docs/observe.md anew.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ from http_server import Answer, ScriptedServer
 from kafka import QUIET, RealKafka, create_topic, why_no_real_broker
 
 IMAGES = Path(__file__).parents[3] / "docs" / "images"
+LONG = os.environ.get("KAFKA_STATUS") == "long" or bool(os.environ.get("SCREENSHOTS"))
+takes_long = pytest.mark.skipif(not LONG, reason="takes half a minute each: KAFKA_STATUS=long runs it")
 TOPIC, GROUP = "orders.v1", "orders-ltv"
 PARTS = 4
 
@@ -71,15 +74,21 @@ class Scene:
         server.handler = lambda request: self.answer
         self.run: subprocess.Popen[bytes] | None = None
 
-    def status(self, condition, seconds=60.0):
+    def status(self, condition, seconds=120.0):
         """The status once ``condition(status)`` holds."""
 
+        last = {}
+
         def found():
-            now = status(self.port)
-            return now if condition(now) else None
+            last.update(status(self.port))
+            return dict(last) if condition(last) else None
 
         assert self.run is not None
-        return wait_for(found, self.run, seconds)
+        try:
+            return wait_for(found, self.run, seconds)
+        except AssertionError as error:
+            seen = {name: last.get(name) for name in ("attention", "totals", "lag", "processes", "failures")}
+            raise AssertionError(f"{error}; the last status: {json.dumps(seen, indent=1)}") from None
 
     def ends(self) -> tuple[int, int]:
         """By the broker: the sum of the ends of the topic's partitions, and of the group's committed offsets."""
@@ -199,6 +208,7 @@ def test_a_burst_of_poison_needs_a_look(scene):
     scene.status(lambda now: now["attention"] == [])
 
 
+@takes_long
 def test_a_slow_sink_shows_in_its_time_and_in_the_lag(scene):
     scene.answer = Answer(200, delay=1.0)
     stopped = threading.Event()
@@ -220,6 +230,7 @@ def test_a_slow_sink_shows_in_its_time_and_in_the_lag(scene):
     scene.status(lambda now: now["lag"]["total"] == 0, 120)
 
 
+@takes_long
 def test_a_broker_that_is_gone_is_trouble_and_is_over_when_it_is_back(scene):
     scene.broker.stop()
     found = scene.status(lambda now: _says(now, "source is tried again and again: KafkaUnavailable"))
