@@ -107,7 +107,8 @@ rm -rf "$0"
 class RealKafka:
     """Apache Kafka in KRaft mode: ``brokers`` processes, each a broker and a controller, in a directory of their own.
 
-    ``sasl`` is the address of a listener that asks for a user: ``alice`` (PLAIN) or ``$ConnectionString`` (PLAIN).
+    ``sasl`` is the address of a listener that asks for a user: ``alice`` (PLAIN, SCRAM-SHA-256), ``$ConnectionString``
+    (PLAIN), or an unsigned token (OAUTHBEARER).
     """
 
     real = True
@@ -130,7 +131,8 @@ class RealKafka:
         try:
             for number in range(self.count):
                 config = self._configure(number)
-                self._java("kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(config))
+                scram = f"SCRAM-SHA-256=[name={USER},password={PASSWORD}]"
+                self._java("kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(config), "--add-scram", scram)
             for number in range(self.count):
                 self.start(number, wait=False)
             self.wait()
@@ -200,7 +202,17 @@ class RealKafka:
             "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,SASL:SASL_PLAINTEXT,CONTROLLER:PLAINTEXT",
             "controller.listener.names": "CONTROLLER",
             "inter.broker.listener.name": "PLAINTEXT",
-            "sasl.enabled.mechanisms": "PLAIN",
+            "sasl.enabled.mechanisms": "PLAIN,SCRAM-SHA-256,OAUTHBEARER",
+            "listener.name.sasl.scram-sha-256.sasl.jaas.config": (
+                "org.apache.kafka.common.security.scram.ScramLoginModule required;"
+            ),
+            "listener.name.sasl.oauthbearer.sasl.jaas.config": (
+                "org.apache.kafka.common.security.oauthbearer.OAuthBearerLoginModule required;"
+            ),
+            "listener.name.sasl.oauthbearer.sasl.server.callback.handler.class": (
+                "org.apache.kafka.common.security.oauthbearer.internals.unsecured."
+                "OAuthBearerUnsecuredValidatorCallbackHandler"
+            ),
             "listener.name.sasl.plain.sasl.jaas.config": (
                 f"org.apache.kafka.common.security.plain.PlainLoginModule required {listed};"
             ),

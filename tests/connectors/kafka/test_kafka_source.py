@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import logging
 import pickle
@@ -354,20 +355,39 @@ def test_no_broker_is_a_connection_error_after_the_time_to_try(caplog: pytest.Lo
     assert caplog.messages == ["kafka: no broker answers at 127.0.0.1:1; trying for 0.5 seconds"]
 
 
-def test_refused_credentials_are_told_at_once_without_the_password(real_cluster: RealKafka) -> None:
+@pytest.mark.parametrize(
+    ("mechanism", "reason"), [("PLAIN", "Invalid username or password"), ("SCRAM-SHA-256", "invalid credentials")]
+)
+def test_refused_credentials_are_told_at_once_without_the_password(
+    real_cluster: RealKafka, mechanism: str, reason: str
+) -> None:
+    options = {**_signed_in(real_cluster, "not-the-password"), "sasl_mechanism": mechanism}
     with pytest.raises(AuthenticationFailed) as caught:
-        KafkaSource("orders", **_signed_in(real_cluster, "not-the-password")).partitions()
-    assert "Invalid username or password" in str(caught.value)
+        KafkaSource("orders", **options).partitions()
+    assert reason in str(caught.value)
     assert "check security_protocol, sasl_mechanism, the user and the password" in str(caught.value)
     assert "not-the-password" not in str(caught.value)
     with pytest.raises(AuthenticationFailed):
         KafkaSource("orders", **_signed_in(real_cluster, "not-the-password")).open("orders/00000", None)
 
 
-def test_a_user_signs_in(real_cluster: RealKafka) -> None:
+def token() -> tuple[str, float]:
+    """An unsigned token and when it expires, as an ``oauth_callback`` answers them."""
+    now = int(time.time())
+    parts = ({"alg": "none"}, {"sub": USER, "iat": now, "exp": now + 300})
+    texts = [base64.urlsafe_b64encode(json.dumps(part).encode()).decode().rstrip("=") for part in parts]
+    return f"{texts[0]}.{texts[1]}.", now + 300.0
+
+
+@pytest.mark.parametrize("mechanism", ["PLAIN", "SCRAM-SHA-256", "OAUTHBEARER"])
+def test_a_user_signs_in(real_cluster: RealKafka, mechanism: str) -> None:
     topic = new_topic(real_cluster)
     produce(real_cluster, topic, _numbers(3))
-    source = KafkaSource(topic, stop_at_end=True, **_signed_in(real_cluster, PASSWORD))
+    options = {**_signed_in(real_cluster, PASSWORD), "sasl_mechanism": mechanism}
+    if mechanism == "OAUTHBEARER":
+        del options["sasl_username"], options["sasl_password"]
+        options["oauth_callback"] = token
+    source = KafkaSource(topic, stop_at_end=True, **options)
     (partition,) = source.partitions()
     reader = source.open(partition, None)
     assert len(read_all(reader)) == 3
