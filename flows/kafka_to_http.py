@@ -7,7 +7,8 @@ Run it from the checkout:
 Without ``KAFKA_BOOTSTRAP`` a cluster inside the process holds the orders of ``flows/data/orders.jsonl``, and the run
 ends where they end. With it, ``orders`` (``ORDERS_TOPIC``) is read for as long as the run lives; give it a checkpoint
 store then (``-r``). ``ORDERS_ENDPOINT`` is where they go; without it a server inside the process writes
-``out/received.jsonl`` (``ORDERS_OUT``). Delivery is at least once; an endpoint that remembers the keys gets each order once.
+``out/received.jsonl`` (``ORDERS_OUT``). Delivery is at least once; an endpoint that remembers the keys gets each order
+once.
 """
 
 import os

@@ -149,7 +149,8 @@ class KafkaSource(StreamingSource):
             self._let_go(consumer)
             raise
         now = cursor.get("now") if cursor is not None else None
-        return KafkaReader(self, consumer, queue, offset, end, now)
+        kind = KafkaReader if self._group_id is None else GroupReader
+        return kind(self, consumer, queue, offset, end, now)
 
     def _span(self, consumer: PartitionConsumer, place: TopicPartition, cursor: Any) -> tuple[int, int | None]:
         """Where a reader begins, and for a bounded source where it ends."""
@@ -322,11 +323,6 @@ class KafkaReader(SourceReader):
         high = self._consumer.high_watermark(self._queue) if self._end is None else self._end
         return None if high is None else max(high - self._offset, 0)
 
-    def committed(self, cursor: Cursor) -> None:
-        """Store the group's offset."""
-        if self._source._group_id is not None:
-            self._consumer.commit(self._queue, cursor["offset"])
-
     def close(self) -> None:
         if self._closed:
             return
@@ -336,3 +332,11 @@ class KafkaReader(SourceReader):
         except KafkaException as error:
             _log.debug("kafka: %s", error)
         self._source._let_go(self._consumer)
+
+
+class GroupReader(KafkaReader):
+    """Reads one partition for a consumer group. Without a group nobody waits to hear of a commit."""
+
+    def committed(self, cursor: Cursor) -> None:
+        """Store the group's offset."""
+        self._consumer.commit(self._queue, cursor["offset"])
