@@ -398,6 +398,7 @@ def _run(
             number = journal.begin(settings, fresh)
             for done in runner.run(journal, number):
                 report["replayed"] += done
+        report["unfinished"] = bool(journal.unfinished())
 
 
 def _keys(chosen: _Chosen) -> set[tuple[str, int]]:
@@ -427,6 +428,8 @@ def _tell_replay(report: Mapping[str, Any], dry_run: bool, journal: Path) -> Non
     if report["skipped"]:
         parts.append(f"{report['skipped']} skipped")
     click.echo("; ".join(parts))
+    if report.get("unfinished"):
+        click.echo("the replay was asked to end half-way; the next one goes on from here", err=True)
     click.echo(
         f"guarantee: {report['guarantee']['level']}: {report['guarantee']['reason']}; journal: {journal}", err=True
     )
