@@ -102,3 +102,8 @@ def test_a_change_log_becomes_the_table_of_its_last_versions(run):
     with sqlite3.connect(out / "customers.db") as database:
         rows = database.execute("SELECT customerId, version, city FROM customers").fetchall()
     assert {i: (version, city) for i, version, city in rows} == {i: c for i, c in customers.items() if c}
+
+
+def test_every_pipeline_of_the_gallery_has_tests_beside_it():
+    tested = {path.name.removesuffix(".flowtest.yaml") for path in FLOWS.glob("*.flowtest.yaml")}
+    assert tested == {path.stem for path in FLOWS.glob("*.yaml") if not path.name.endswith(".flowtest.yaml")}
