@@ -12,7 +12,7 @@ from .failures import exit_code, show
 
 COMMANDS = (
     *("run", "check", "explain", "batch", "sample", "test", "verify", "drill", "canary", "dlq", "checkpoint"),
-    *("stages", "operators", "connectors", "schema", "completion", "top"),
+    *("new", "stages", "operators", "connectors", "schema", "completion", "top"),
 )
 """Every command; ``fluxion_flow.cli.<name>`` holds it as ``command``."""
 
