@@ -41,13 +41,20 @@ class SourceClock:
         self._total = total
         self._clock = PartitionClock(NEVER if stored is None else stored["newest"])
         self._woken = stored is not None and stored["woken"]
+        self._new = stored is None or stored.get("new", False)
+        """Whether windows may have closed before the partition was there."""
         self._active = time.monotonic()
         self._told = 0.0
 
     @property
     def plain(self) -> dict[str, Any]:
         """What is stored with the source's cursor."""
-        return {"v": 1, "newest": self._clock.newest, "woken": self._woken}
+        return {"v": 1, "newest": self._clock.newest, "woken": self._woken, "new": self._behind}
+
+    @property
+    def _behind(self) -> bool:
+        """Whether it is a new one of a resumed run; it is taken for one until a step with windows has begun."""
+        return self._new and not self._run.windows_begin
 
     def stamp(self, batch: Batch) -> None:
         """Give a batch, the partition's next, its clock."""
@@ -59,7 +66,7 @@ class SourceClock:
             batch.clock = self._clock.over([now] * len(batch.documents), self._total)
             return
         env = environment(batch, seed=self._run.seed)
-        batch.clock = self._clock.over(event_time.times(batch.documents, env), self._total, self._woken)
+        batch.clock = self._clock.over(event_time.times(batch.documents, env), self._total, self._woken or self._behind)
 
     def silent(self) -> list[Progress]:
         """What is to be told when the partition gave nothing: how long it is silent, or what time it is."""

@@ -46,7 +46,9 @@ class OrderLogic(StatefulBatchLogic[Any, Any, Any]):
         self._sequence = 0
         self._timestamp = 0
         self._guard: Guard | None = None
-        if resume is not None:
+        if resume is None:
+            self._run.windows_begin = True
+        else:
             self._part, self._sequence, self._timestamp = resume["part"], resume["sequence"], resume["timestamp"]
             self._waiting.load(unpack(resume["waiting"]))
 
@@ -85,13 +87,12 @@ class OrderLogic(StatefulBatchLogic[Any, Any, Any]):
         }
 
     def _add(self, piece: Piece, out: list[Any]) -> None:
-        """Documents of a partition that was silent may be behind the watermark without being late by their own."""
+        """What was silent, or is a new partition, may be behind the watermark without being late by its own."""
         times, documents, indexes = piece.times or [], piece.documents or [], piece.indexes or []
         self._timestamp = max(self._timestamp, piece.timestamp)
         behind = [i for i, moment in enumerate(times) if moment < self._floor]
         if behind:
             batch = Batch(documents, piece.origin, piece.position, timestamp=piece.timestamp)
-            batch.positions = [piece.position + index for index in indexes]
             entries = [(documents[i], i, 0) for i in behind]
             late(self._run, self._guarded(), self._place, batch, entries, [{}] * len(behind), out)
             kept = [i for i in range(len(times)) if i not in set(behind)]

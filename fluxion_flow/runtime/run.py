@@ -72,6 +72,8 @@ class Run:
     pulse: Pulse = field(default_factory=Pulse)
     clocks: Clocks | None = None
     """What a pipeline with windows needs of time."""
+    windows_begin: bool = False
+    """Whether a step with windows has begun without stored state: none has closed before this run."""
     resources: Resources = field(default_factory=Resources)
     record: Record | None = None
     """Where answers of the outside are kept for a replay, if anywhere."""

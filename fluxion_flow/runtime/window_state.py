@@ -54,7 +54,9 @@ class WindowLogic(StatefulBatchLogic[Any, Any, Any]):
         self._part = ""
         self._guard: Guard | None = None
         self._wakes: datetime | None = None
-        if resume is not None:
+        if resume is None:
+            self._run.windows_begin = True
+        else:
             self._part, self._floor = resume["part"], resume["floor"]
             self._windows.load(unpack(resume["windows"]))
             self._schedule()
@@ -122,13 +124,8 @@ class WindowLogic(StatefulBatchLogic[Any, Any, Any]):
         if not closed:
             return self._windows.add(piece)
         documents = piece.documents
-        if documents is None:  # from a partition that was not there before; the documents themselves are not at hand
-            state = self._stage.group_state(False)
-            state.merge(piece.groups or {}, piece.origin)
-            documents = state.documents()
-        indexes = piece.indexes if piece.groups is None and piece.indexes else range(len(documents))
+        assert documents is not None  # only a piece of a partition that was silent, or new, can meet a closed window
         batch = Batch(documents, piece.origin, piece.position, timestamp=piece.timestamp)
-        batch.positions = [piece.position + index for index in indexes]
         metas = [missed_meta([(piece.start, piece.end)])] * len(documents)
         late(self._run, self._guarded(), self._place, batch, [(d, i, 0) for i, d in enumerate(documents)], metas, out)
         return None

@@ -192,7 +192,7 @@ class _DivideWorker:
         made = self._piece(batch, window, value, [index])
         made.position = position_in(batch, index)
         made.documents = [batch.documents[index]]
-        made.indexes = [index] if made.groups is None else None
+        made.indexes = [0] if made.groups is None else None
         pieces.append(made)
 
     def _environment(self, batch: Batch, members: Sequence[int] | None) -> Environment:
@@ -232,7 +232,7 @@ class _DivideWorker:
         divided, pieces = self._divided(self._only(batch, good))
         divided.missed = {good[index]: spans for index, spans in divided.missed.items()}
         for piece in pieces:
-            if piece.groups is None and piece.indexes is not None:
+            if piece.groups is None and piece.indexes is not None and not batch.clock.woken:
                 piece.indexes = [good[index] for index in piece.indexes]
         return divided, pieces
 
@@ -271,7 +271,10 @@ class _DivideWorker:
                 out.append(to_part(self._parts[number], piece))
                 continue
             assert isinstance(place.stage, WindowStage)
-            for number, groups in place.stage.keyed.split(piece.groups, place.partitions).items():
+            parts = place.stage.keyed.split(piece.groups, place.partitions)
+            if not parts and piece.documents is not None:
+                parts = {0: piece.groups}  # late or not is seen where the window is, also of what its pipeline drops
+            for number, groups in parts.items():
                 p = piece
                 part = Piece(p.start, p.end, p.value, p.origin, p.position, p.timestamp, p.count, groups, p.documents)
                 out.append(to_part(self._parts[number], part))

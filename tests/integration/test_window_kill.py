@@ -88,8 +88,15 @@ class WindowJob(Job):
         assert counted(got) == counted([to_extended(one["doc"] | {"window": one["window"]}) for one in late])
 
 
-@pytest.mark.parametrize(("stage", "workers"), [(TUMBLING, 1), (SESSIONS, 2)], ids=["tumbling", "sessions"])
-def test_windows_killed_at_random_end_as_offline(tmp_path: Path, stage: dict[str, Any], workers: int) -> None:
+@pytest.mark.parametrize(
+    ("stage", "workers", "processes"),
+    [(TUMBLING, 1, 1), (SESSIONS, 2, 1), (TUMBLING, 1, 2), (SESSIONS, 1, 2)],
+    ids=["tumbling", "sessions", "tumbling-two-processes", "sessions-two-processes"],
+)
+def test_windows_killed_at_random_end_as_offline(
+    tmp_path: Path, stage: dict[str, Any], workers: int, processes: int
+) -> None:
     job = WindowJob(tmp_path, [{"$match": {"p": {"$lt": 95}}}, stage])
-    assert job.kill_at_random(workers, KILLS, random.Random(workers)) == KILLS
+    kills = KILLS if processes == 1 else max(KILLS - 1, 1)
+    assert job.kill_at_random(workers, kills, random.Random(workers), processes) == kills
     job.check()

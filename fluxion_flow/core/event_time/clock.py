@@ -15,7 +15,8 @@ class Clock:
 
     ``times`` are milliseconds since the epoch, ``None`` for a document without one; ``newest`` is the newest event time
     of the partition behind the batch. ``total`` is how many partitions the source has. ``woken``: the partition was
-    silent once, so that windows may have closed without it, and its documents travel as they are.
+    silent once, or is new in a run that was resumed, so that windows may have closed without it, and its documents
+    travel as they are.
     """
 
     __slots__ = ("_before", "_seen", "newest", "times", "total", "woken")
