@@ -19,6 +19,7 @@ from ..connect.registry import ConnectorUnavailable, Kind, find_connector
 from ..connect.secrets import Reference, redact, to_data
 from ..connect.spi import StreamingSink
 from ..core.stages.in_order import InOrder
+from ..core.stages.look_back import LookBack
 from ..dsl.model import SinkSpec, SourceSpec
 from ..policy.fields import readers
 from ..policy.model import Retry, StreamingErrorPolicy
@@ -326,6 +327,11 @@ def _warnings(plan: Plan) -> Iterable[str]:
                 yield (
                     f"{step.id}: late documents are counted and left out, for there are no dead letters; "
                     "give on_error a dead_letter sink, or say onLate: drop"
+                )
+            if isinstance(stage, LookBack) and stage.keeps_every_key:
+                yield (
+                    f"{step.id}: its state grows with every new key: what it looks back to by number of documents is "
+                    "never forgotten; look back by a range with a unit, or set max_keys or max_bytes"
                 )
         elif isinstance(step, WholeStep):
             yield f"{step.id}: all its documents are held in the memory of one worker"

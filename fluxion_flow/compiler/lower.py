@@ -187,7 +187,8 @@ class _Lowering:
         divided = op.flat_map_batch(divided_id, stream, DivideStep(self._run, step.place))
         divided = self._letters_apart(divided_id, divided, *step.policies)
         ordered = isinstance(step.place.stage, InOrder)
-        logic: Any = OrderStep(self._run, step.place) if ordered else window_state.WindowStep(self._run, step.place)
+        make: Any = OrderStep if ordered else window_state.WindowStep
+        logic = make(self._run, step.place, self._limits)
         closed = op.stateful_batch(step.id, divided, logic)
         return self._letters_apart(step.id, op.map(f"{step.id}_out", closed, _value), *step.policies)
 

@@ -8,6 +8,8 @@ from ..errors import FluxionError
 from .failure import RunFailed
 from .run import Run
 
+FEWER_KEYS = "forget keys by a time to live (ttl), or group by fewer keys"
+
 
 @dataclass(frozen=True)
 class Limits:
@@ -24,8 +26,10 @@ class StateTooLarge(FluxionError):
 class Watched:
     """The sizes of a step's parts in this process, which the listeners are told, and the limits on their sum."""
 
-    def __init__(self, run: Run, step: str, limits: Limits, unit: str = "keys") -> None:
+    def __init__(self, run: Run, step: str, limits: Limits, unit: str = "keys", advice: str = FEWER_KEYS) -> None:
+        """``advice`` is what else can be done when a limit is reached than to raise it or to run more processes."""
         self._run = run
+        self._advice = advice
         self._step = step
         self._limits = limits
         self._unit = unit
@@ -33,10 +37,14 @@ class Watched:
         self._sizes: dict[str, int] = {}
         self._least: dict[str, int] = {}
 
+    def too_many(self, part: str, count: int) -> bool:
+        """Whether all parts hold more keys than they may, those counted in that can be forgotten."""
+        self._keys[part] = count
+        return self._limits.keys is not None and sum(self._keys.values()) > self._limits.keys
+
     def keys(self, part: str, count: int) -> None:
         """Take note of how many keys a part holds now. Raises :class:`RunFailed` when all hold too many."""
-        self._keys[part] = count
-        if self._limits.keys is not None and sum(self._keys.values()) > self._limits.keys:
+        if self.too_many(part, count):
             self._stop(f"{sum(self._keys.values()):,} {self._unit}", "max_keys", f"{self._limits.keys:,}")
 
     def too_large(self, part: str, size: int) -> bool:
@@ -61,7 +69,6 @@ class Watched:
     def _stop(self, size: str, setting: str, limit: str) -> None:
         error = StateTooLarge(
             f"its state holds {size} in this process, and {setting} allows {limit}; raise {setting}, run more "
-            "processes, forget keys by a time to live (ttl), or group by fewer keys. Nothing is lost: the next run "
-            "resumes from the last checkpoint"
+            f"processes, {self._advice}. Nothing is lost: the next run resumes from the last checkpoint"
         )
         raise RunFailed(self._run.pipeline, self._step, error) from None

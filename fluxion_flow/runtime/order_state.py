@@ -13,6 +13,7 @@ from ..core.stages.in_order import FOREVER, InOrder, WaitingDocuments
 from ..core.stages.windowed import Piece
 from ..policy.engine import GaveUp
 from .items import Completed
+from .limits import Limits, Watched
 from .run import DERIVED, Guard, Run
 from .snapshots import pack, unpack
 from .watermark import Watermark, tell_watermark
@@ -20,13 +21,16 @@ from .windows import WindowPlace, late
 
 STATE_VERSION = 1
 
+LESS = "or hold less: fewer keys, less allowedLateness, or a shorter look back"
+
 
 class OrderStep:
     """Builds the logical partitions of a step in the order of event time."""
 
-    def __init__(self, run: Run, place: WindowPlace) -> None:
+    def __init__(self, run: Run, place: WindowPlace, limits: Limits) -> None:
         self.run = run
         self.place = place
+        self.watched = Watched(run, place.step, limits, advice=LESS)
 
     def __call__(self, resume: Any) -> OrderLogic:
         return OrderLogic(self, resume)
@@ -37,6 +41,7 @@ class OrderLogic(StatefulBatchLogic[Any, Any, Any]):
 
     def __init__(self, step: OrderStep, resume: Any) -> None:
         self._run = step.run
+        self._watched = step.watched
         self._place = step.place
         assert isinstance(step.place.stage, InOrder)
         self._waiting = WaitingDocuments(step.place.stage)
@@ -69,14 +74,17 @@ class OrderLogic(StatefulBatchLogic[Any, Any, Any]):
             self._release(self._floor, out)
         if self._floor != before:
             tell_watermark(self._run, self._place, self._part, self._floor)
+        if self._watched.too_many(self._part, len(self._waiting)):
+            self._waiting.forget(self._floor)  # what is of no use any more must not be what makes them too many
+        self._watched.keys(self._part, len(self._waiting))
         return out, StatefulBatchLogic.RETAIN
 
     def snapshot(self) -> Any:
         waiting = pack(self._waiting.dump())
-        if self._run.listeners.wants("on_state"):
-            context = self._run.context(self._place.step)
-            context.partition = self._part
-            self._run.listeners.tell("on_state", context, keys=len(self._waiting), size=len(waiting))
+        if self._watched.too_large(self._part, len(waiting)):
+            self._waiting.forget(self._floor)
+            waiting = pack(self._waiting.dump())
+        self._watched.written(self._part, len(self._waiting), len(waiting), len(waiting))
         return {
             "v": STATE_VERSION,
             "part": self._part,
@@ -98,7 +106,8 @@ class OrderLogic(StatefulBatchLogic[Any, Any, Any]):
             kept = [i for i in range(len(times)) if i not in set(behind)]
             piece.times = [times[i] for i in kept]
             piece.documents, piece.indexes = [documents[i] for i in kept], [indexes[i] for i in kept]
-        self._waiting.add(piece)
+        if piece.times:
+            self._waiting.add(piece)
 
     def _release(self, watermark: int, out: list[Any]) -> None:
         guard = self._guarded()

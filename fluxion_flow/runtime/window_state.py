@@ -20,6 +20,7 @@ from ..core.stages.window_memory import FOREVER, OpenWindow, OpenWindows
 from ..core.stages.windowed import Piece, WindowStage
 from ..policy.engine import GaveUp
 from .items import Completed, Progress
+from .limits import Limits, Watched
 from .run import DERIVED, Guard, Run
 from .snapshots import pack, unpack
 from .watermark import Watermark, tell_watermark
@@ -27,13 +28,18 @@ from .windows import WindowPlace, late
 
 STATE_VERSION = 1
 
+LESS = "or hold less: shorter windows, less allowedLateness, or a pipeline that begins with $group"
+
 
 class WindowStep:
     """Builds the logical partitions of a window step."""
 
-    def __init__(self, run: Run, place: WindowPlace) -> None:
+    def __init__(self, run: Run, place: WindowPlace, limits: Limits) -> None:
         self.run = run
         self.place = place
+        assert isinstance(place.stage, WindowStage)
+        unit = "documents" if place.stage.combined is None else "groups"
+        self.watched = Watched(run, place.step, limits, f"{unit} of open windows", LESS)
 
     def __call__(self, resume: Any) -> WindowLogic:
         return WindowLogic(self, resume)
@@ -44,6 +50,7 @@ class WindowLogic(StatefulBatchLogic[Any, Any, Any]):
 
     def __init__(self, step: WindowStep, resume: Any) -> None:
         self._run = step.run
+        self._watched = step.watched
         self._place = step.place
         assert isinstance(step.place.stage, WindowStage)
         self._stage = step.place.stage
@@ -85,6 +92,7 @@ class WindowLogic(StatefulBatchLogic[Any, Any, Any]):
         if self._floor != before:
             tell_watermark(self._run, self._place, self._part, self._floor)
         self._schedule()
+        self._watched.keys(self._part, self._windows.held_in_all)
         return out, StatefulBatchLogic.RETAIN
 
     def on_notify(self) -> tuple[list[Any], bool]:
@@ -101,10 +109,7 @@ class WindowLogic(StatefulBatchLogic[Any, Any, Any]):
 
     def snapshot(self) -> Any:
         windows = pack(self._windows.dump())
-        if self._run.listeners.wants("on_state"):
-            context = self._run.context(self._place.step)
-            context.partition = self._part
-            self._run.listeners.tell("on_state", context, keys=len(self._windows), size=len(windows))
+        self._watched.written(self._part, self._windows.held_in_all, len(windows), len(windows))
         return {
             "v": STATE_VERSION,
             "part": self._part,

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
+import trial
 from bytewax.testing import run_main
-from fluxion_connectors.memory import MemorySink, MemorySource
+from fluxion_connectors.memory import MemorySink, MemorySource, clear, collected
 
 from fluxion_flow import PipelineError, StreamingErrorPolicy, StreamingMetricsListener, pipeline
 from fluxion_flow.compiler import make_plan
@@ -229,3 +231,86 @@ def test_time_settings_of_a_source_are_data() -> None:
     plan = make_plan(definition)
     assert plan.clocks is not None
     assert plan.clocks.idle == 5000
+
+
+SECONDS_OF_MINUTE = [{"t": at(second), "n": second} for second in range(60)]
+RESUMES = "Nothing is lost: the next run resumes from the last checkpoint"
+
+
+@pytest.mark.parametrize(
+    ("stage", "step", "held", "advice"),
+    [
+        (
+            {"$tumblingWindow": {"interval": seconds(40), "pipeline": [{"$group": {"_id": "$n"}}]}},
+            "tumblingWindow",
+            "groups of open windows",
+            "or hold less: shorter windows, less allowedLateness, or a pipeline that begins with $group",
+        ),
+        (
+            {"$sessionWindow": {"gap": seconds(5), "partitionBy": "$k", "pipeline": [{"$sort": {"n": 1}}]}},
+            "sessionWindow",
+            "documents of open windows",
+            "or hold less: shorter windows, less allowedLateness, or a pipeline that begins with $group",
+        ),
+        (
+            {"$dedupe": {"key": "$n", "within": seconds(90)}},
+            "dedupe",
+            "keys",
+            "or hold less: fewer keys, less allowedLateness, or a shorter look back",
+        ),
+    ],
+)
+def test_a_step_with_windows_that_holds_too_much_ends_the_run_and_a_higher_limit_goes_on(
+    tmp_path: Path, stage: dict[str, Any], step: str, held: str, advice: str
+) -> None:
+    def go(**limits: Any) -> str:
+        made = pipeline("trial").source(MemorySource(SECONDS_OF_MINUTE), time_field="t").stages([stage])
+        return trial.run(made.sink(MemorySink("out", replays=True)), store=tmp_path / "s", **limits).error
+
+    error = go(max_keys=30)
+    start, _, rest = error.partition(f" {held} in this process, ")
+    assert start.startswith(f"pipeline 'trial', step {step}: its state holds 3")
+    assert rest == f"and max_keys allows 30; raise max_keys, run more processes, {advice}. {RESUMES}"
+    assert f"step {step}: its state holds" in go(max_bytes=400)
+    assert go(max_keys=60, max_bytes="1MB") == ""
+    found = collected("out")
+    assert len(found) == 60
+    clear()
+
+
+def test_what_closed_windows_and_forgotten_keys_held_does_not_count() -> None:
+    stages: list[dict[str, Any]] = [
+        {
+            "$hoppingWindow": {
+                "interval": seconds(4),
+                "hopSize": seconds(2),
+                "allowedLateness": 0,
+                "onLate": {"update": seconds(2)},
+                "pipeline": [{"$group": {"_id": "$n"}}],
+            }
+        },
+        {"$sessionWindow": {"gap": seconds(1), "partitionBy": "$n", "allowedLateness": 0, "pipeline": []}},
+        {"$dedupe": {"key": "$n", "within": seconds(1), "allowedLateness": 0}},
+    ]
+    documents = [{"t": at(second), "n": second} for second in range(600)]
+    for stage in stages:
+        made = pipeline("trial").source(MemorySource(documents), time_field="t").stages([stage])
+        outcome = trial.run(made.sink(MemorySink("out")), batch_size=1, max_keys=100, state_partitions=1)
+        assert outcome.error == "", stage
+        clear()
+
+
+def test_explain_warns_of_keys_that_are_never_forgotten() -> None:
+    def warnings(partition_by: Any, window: dict[str, Any]) -> tuple[str, ...]:
+        spec = {"partitionBy": partition_by, "sortBy": {"t": 1}, "output": {"s": {"$sum": "$n", "window": window}}}
+        made = pipeline("x").source(Script({"a": []}), time_field="t").stages([{"$setWindowFields": spec}])
+        made = made.sink(MemorySink("out")).on_error(StreamingErrorPolicy.dead_letter(MemorySink("d")).per_document())
+        return explain(make_plan(made.build())).warnings
+
+    by_number = {"documents": [-2, "current"]}
+    assert warnings("$k", by_number) == (
+        "setWindowFields: its state grows with every new key: what it looks back to by number of documents is never "
+        "forgotten; look back by a range with a unit, or set max_keys or max_bytes",
+    )
+    assert warnings(None, by_number) == ()
+    assert warnings("$k", {"range": [-2, "current"], "unit": "minute"}) == ()

@@ -122,7 +122,7 @@ class WaitingDocuments:
 
     def __len__(self) -> int:
         """How many keys there are."""
-        return len({*self._waiting, *self._states})
+        return len(self._values)
 
     def add(self, piece: Piece) -> None:
         """Take in documents of a key."""
@@ -161,10 +161,15 @@ class WaitingDocuments:
                 self._waiting[key] = entries
             else:
                 del self._waiting[key]
+                if key not in self._states:  # they were given up
+                    del self._values[key]
         self._next = min((entry[0] for entries in self._waiting.values() for entry in entries), default=FOREVER)
         self._releases += 1
-        if self._releases % SWEEP:
-            return
+        if self._releases % SWEEP == 0:
+            self.forget(watermark)
+
+    def forget(self, watermark: int) -> None:
+        """Forget the keys that are of no use for documents at or behind the watermark."""
         for key in [key for key, state in self._states.items() if self._stage.expired(state, watermark)]:
             del self._states[key]
             if key not in self._waiting:

@@ -10,6 +10,7 @@ from ...errors import Problems
 from ..date_units import MILLIS
 from ..environment import Environment
 from ..event_time.time_field import DEFAULT
+from ..expressions.nodes import Const
 from ..windows import WindowFunction
 from ..windows.neighbours import Shift
 from .evaluate import Columns
@@ -48,6 +49,12 @@ class LookBack(InOrder):
 
     def expired(self, state: Any, watermark: int) -> bool:
         return not self.documents and (not state or state[-1][0] + self.span < watermark)
+
+    @property
+    def keeps_every_key(self) -> bool:
+        """Whether no key is ever forgotten, of which there may be any number."""
+        assert self.stage is not None
+        return self.documents > 0 and not isinstance(self.stage.columns.nodes[0], Const)
 
     @property
     def fingerprint(self) -> dict[str, Any]:

@@ -44,6 +44,11 @@ class OpenWindow:
         key = "" if self.value is None else repr(representation(self.value))
         return f"{self.end + LABEL_ZERO:017d}/{self.start + LABEL_ZERO:017d}/{key}"
 
+    @property
+    def size(self) -> int:
+        """How many groups it holds, or how many documents where no groups are kept."""
+        return sum(len(chunk[3]) for chunk in self.chunks) if self.groups is None else len(self.groups)
+
     def kept(self) -> list[Document]:
         """The documents in the order of their source partitions, and in each of their places."""
         if len(self.chunks) == 1:
@@ -72,10 +77,16 @@ class OpenWindows:
         """By the key of ``partitionBy``, then by start."""
         self._next = FOREVER
         """No window is due before this."""
+        self._held = 0
 
     def __len__(self) -> int:
         """How many windows are open."""
         return sum(map(len, self._open.values()))
+
+    @property
+    def held_in_all(self) -> int:
+        """How many groups the windows hold, or how many documents where no groups are kept."""
+        return self._held
 
     @property
     def documents(self) -> int:
@@ -98,9 +109,12 @@ class OpenWindows:
         if window.groups is None:
             assert piece.documents is not None
             window.chunks.append((piece.origin, piece.position, piece.indexes or [], piece.documents))
+            self._held += len(piece.documents)
         else:
             assert piece.groups is not None
+            before = len(window.groups)
             window.groups.merge(piece.groups, piece.origin, piece.position, piece.indexes)
+            self._held += len(window.groups) - before
         window.count += piece.count
         window.fresh += piece.count
         window.timestamp = max(window.timestamp, piece.timestamp)
@@ -126,7 +140,10 @@ class OpenWindows:
         first.end = max(first.end, other.end)
         first.chunks += other.chunks
         if first.groups is not None:
+            assert other.groups is not None
+            before = len(first.groups) + len(other.groups)
             first.groups.absorb(other.groups)
+            self._held += len(first.groups) - before
         first.count += other.count
         first.fresh += other.fresh
         first.timestamp = max(first.timestamp, other.timestamp)
@@ -152,6 +169,7 @@ class OpenWindows:
                     found.append(window)
                 if window.end + kept_for <= watermark:
                     del windows[start]
+                    self._held -= window.size
                 else:
                     ends.append(window.end + kept_for)
             if not windows:
@@ -213,6 +231,7 @@ class OpenWindows:
             window.chunks = [(c[0], c[1], c[2], c[3]) for c in one["chunks"]]
             window.count, window.fresh, window.sent = one["count"], one["fresh"], one["sent"]
             window.timestamp = one["timestamp"]
+            self._held += window.size
             value = window.value
             self._open.setdefault(value if value.__class__ is str else canonical(value), {})[window.start] = window
         self._next = min((one["end"] for one in plain), default=FOREVER)
