@@ -72,7 +72,7 @@ CHILD = "fluxion_flow.cli.process:flow"
     "--status-port",
     type=click.IntRange(1, 65535),
     metavar="PORT",
-    help="Serve health, metrics and a status page there (process n: n ports further); `fluxion top` asks it.",
+    help="Serve health, metrics and a status page there (-p N: on N neighbouring ports); `fluxion top` asks it.",
 )
 @click.option(
     "--status-host",

@@ -77,7 +77,7 @@ class Observed:
         token = config.status_token.resolve() if isinstance(config.status_token, Reference) else config.status_token
         if token is not None:
             register_secret(token)
-        ports = [config.status_port + number for number in range(len(hosts))]
+        ports = status_ports(config.status_port, hosts)
         addresses = [f"http://{_reached(host, config.status_host)}:{p}" for host, p in zip(hosts, ports, strict=True)]
         server = StatusServer(
             config.status_host,
@@ -92,6 +92,11 @@ class Observed:
         history.start()
         weakref.finalize(run, _stop, server, history)
         return server
+
+
+def status_ports(first: int, hosts: Sequence[str]) -> list[int]:
+    """The port of each process of a run from its host: the first process of a host has ``first``, the next the next."""
+    return [first + hosts[:number].count(host) for number, host in enumerate(hosts)]
 
 
 def _stop(server: StatusServer, history: History) -> None:

@@ -13,6 +13,7 @@ import yaml
 
 from fluxion_flow import StreamingPipelineDefinition
 from fluxion_flow.cli.run import command as run_command
+from fluxion_flow.runtime.observed import status_ports
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "deploy" / "kubernetes"
@@ -55,7 +56,7 @@ def definition(monkeypatch):
     """The definition of the first manifest, with the variables that its pod sets."""
     (container,) = pod("pipeline.yaml")["containers"]
     for variable in container["env"]:
-        monkeypatch.setenv(variable["name"], variable.get("value", "a secret"))
+        monkeypatch.setenv(variable["name"], variable.get("value", "a secret of the pod"))
     (text,) = the("pipeline.yaml", "ConfigMap")["data"].values()
     return StreamingPipelineDefinition.from_dict(yaml.safe_load(text))
 
@@ -68,6 +69,23 @@ def test_the_definition_in_the_config_map_is_a_pipeline(definition):
 @pytest.mark.parametrize("name", MANIFESTS)
 def test_a_pod_has_more_time_to_end_than_its_pipeline_to_drain(name, definition):
     assert pod(name)["terminationGracePeriodSeconds"] > definition.config.drain_timeout + 5
+
+
+@pytest.mark.parametrize("name", MANIFESTS)
+def test_the_probes_ask_the_status_page_of_the_pod(name):
+    (container,) = pod(name)["containers"]
+    environ = {variable["name"]: variable.get("value") for variable in container["env"]}
+    ports = {port["name"]: port["containerPort"] for port in container["ports"]}
+    assert ports["status"] == int(environ["FLUXION_STATUS_PORT"])
+    hosts = [f"pod-{number}" for number in range(the(name, "StatefulSet")["spec"]["replicas"])]
+    assert set(status_ports(ports["status"], hosts)) == {ports["status"]}, "each pod has a host of its own"
+    assert container["livenessProbe"]["httpGet"] == {"path": "/live", "port": "status"}
+    assert container["readinessProbe"]["httpGet"] == {"path": "/ready", "port": "status"}
+
+
+def test_the_processes_of_one_host_have_neighbouring_ports():
+    assert status_ports(8080, ["127.0.0.1"] * 3) == [8080, 8081, 8082]
+    assert status_ports(8080, ["a", "a", "b", "a", "b"]) == [8080, 8081, 8080, 8082, 8081]
 
 
 def test_the_command_of_the_pod_is_one_of_ours():
