@@ -4,8 +4,10 @@ Nothing has to be installed or started for the examples. They end with the proce
 begins with a new topic.
 """
 
+import json
 import os
 import threading
+import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -50,8 +52,37 @@ def endpoint_into(path):
         def log_message(self, *_):
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    return f"{_serve(Handler)}/orders"
+
+
+def rates_server(rates, delay=0.0):
+    """The URL of a server of exchange rates: ``GET /rates/GBP`` is ``{"currency": "GBP", "rate": 1.17}``, else 404."""
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self):
+            currency = self.path.rpartition("/")[2]
+            time.sleep(delay)
+            known = currency in rates
+            body = json.dumps(
+                {"currency": currency, "rate": rates[currency]} if known else {"error": "unknown"}
+            ).encode()
+            self.send_response(200 if known else 404)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_):
+            pass
+
+    return _serve(Handler)
+
+
+def _serve(handler):
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     server.daemon_threads = True
     threading.Thread(target=server.serve_forever, daemon=True).start()
     _running.append(server)
-    return f"http://127.0.0.1:{server.server_address[1]}/orders"
+    return f"http://127.0.0.1:{server.server_address[1]}"

@@ -1,5 +1,6 @@
 """The pipelines of the gallery, each on its own data, beside what plain Python makes of the same data."""
 
+import importlib
 import json
 import sqlite3
 import subprocess
@@ -107,3 +108,35 @@ def test_a_change_log_becomes_the_table_of_its_last_versions(run):
 def test_every_pipeline_of_the_gallery_has_tests_beside_it():
     tested = {path.name.removesuffix(".flowtest.yaml") for path in FLOWS.glob("*.flowtest.yaml")}
     assert tested == {path.stem for path in FLOWS.glob("*.yaml") if not path.name.endswith(".flowtest.yaml")}
+
+
+def test_orders_are_enriched_from_a_server_a_database_and_a_file(tmp_path, monkeypatch):
+    monkeypatch.chdir(FLOWS.parent)
+    monkeypatch.setenv("ORDERS_OUT", str(tmp_path))
+    run_main(importlib.import_module("flows.enriched_orders").flow)
+    rates = {"EUR": 1, "GBP": 1.17, "SEK": 0.09, "PLN": 0.23}
+    with sqlite3.connect(tmp_path / "enriched.db") as database:
+        rows = {row[0]: row[1:] for row in database.execute("SELECT * FROM enriched_orders")}
+    with sqlite3.connect(tmp_path / "accounts.db") as database:
+        accounts = {customer: (manager, less) for customer, manager, less in database.execute("SELECT * FROM accounts")}
+    letters = lines(tmp_path / "dead-letters.jsonl")
+    unrated = {letter["doc"]["orderId"] for letter in letters if letter["errInfo"]["code"] == "enrich"}
+    checked = 0
+    for line in (DATA / "orders.jsonl").read_bytes().splitlines()[:3000]:
+        try:
+            order = json.loads(line)
+            value = sum(item["qty"] * item["price"] for item in order["items"])
+        except (ValueError, TypeError, AttributeError):
+            continue
+        if order["status"] != "PAID":
+            assert order["orderId"] not in rows
+        elif order["currency"] not in rates:
+            assert order["orderId"] in unrated
+        elif order["orderId"] in rows:
+            manager, discount = accounts.get(order["customer"]["id"], ("nobody", 0))
+            customer, found, euros, products = rows[order["orderId"]]
+            assert (customer, found) == (order["customer"]["id"], manager)
+            assert euros == pytest.approx(value * rates[order["currency"]] * (1 - discount), abs=0.01)
+            assert len(products.split(", ")) == len({item["sku"] for item in order["items"]})
+            checked += 1
+    assert checked > 1500
