@@ -1,5 +1,5 @@
 # make demo    run the orders quickstart into ./out and say what came of it
-# make test    run the tests; PYTEST_ARGS="-k group" narrows them
+# make test    run the tests, two at a time (TEST_PROCESSES); PYTEST_ARGS="-k group" narrows them
 # make lint    ruff (lint and format), mypy --strict, the import floors
 # make bench   run the benchmarks; make bench-core runs those of Core, beside plain Python, mongomock and mingo
 # make docs    write the reference pages, and check every example in the README and the docs by running it
@@ -12,6 +12,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 ORDERS_OUT ?= out
 PYTEST_ARGS ?=
+TEST_PROCESSES ?= 2
 BENCH_ARGS ?=
 
 .PHONY: demo test lint bench bench-core docs site clean env
@@ -22,7 +23,7 @@ demo: env
 	@ORDERS_OUT="$(ORDERS_OUT)" $(BIN)/python scripts/demo_summary.py
 
 test: env
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist worksteal $(PYTEST_ARGS)
 
 lint: env
 	$(BIN)/ruff check .

@@ -117,7 +117,8 @@ def _down(tester: FlowTester, documents: list[Any], plain: FlowResult) -> Exerci
 
     name = tester.definition.sink_names()[0]
     result = tester.run(_source(documents), batch_size=5, sinks={name: SinkRules(fail=15)})
-    states = [told["after"] for told in result.listener.told("on_breaker")]
+    heard = result.listener.told("on_breaker")
+    states = [told["after"] for told in heard if told["before"] != told["after"]]
     came = _outcome(result) + (f"; breaker: {' → '.join(states)}" if states else "; no breaker was asked or opened")
     ok = _accounted(result, plain)
     if result.error:

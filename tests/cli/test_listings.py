@@ -140,7 +140,7 @@ def test_every_connector_is_listed(fluxion, broker):
     assert rows[0] == "type       kinds         what it is"
     assert [row.split()[0] for row in rows[1:]] == sorted(registry.connector_types())
     assert "broker     source        A broker" in rows
-    assert "files      source, sink  JSON Lines files" in rows
+    assert "files      source, sink  Files: JSON Lines and CSV" in rows
 
 
 def test_the_page_of_a_connector(fluxion, broker):

@@ -330,7 +330,7 @@ def test_a_sinks_breaker_holds_back_and_recovers() -> None:
     outcome = run(flow(MemorySink(fail_writes=[2, 3, 4]), policy))
     assert outcome.error == ""
     assert ids(collected()) == ALL
-    assert len(outcome.recorder.all("on_breaker")) == 7
+    assert len(outcome.recorder.transitions()) == 7
 
 
 def test_workers_deliver_and_dead_letter_each_for_itself() -> None:

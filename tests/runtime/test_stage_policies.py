@@ -251,7 +251,7 @@ def test_an_open_breaker_holds_the_stream_back_until_a_probe_is_permitted() -> N
     outcome = outcome_of_breaker("wait", times=3)
     assert outcome.dead == [0, 1, 2, 3, 4, 5]
     assert ids(collected("out")) == [6, 7, 8, 9]
-    assert [(x["before"], x["after"]) for x in outcome.recorder.all("on_breaker")] == [
+    assert [(x["before"], x["after"]) for x in outcome.recorder.transitions()] == [
         ("CLOSED", "OPEN"),
         ("OPEN", "HALF_OPEN"),
         ("HALF_OPEN", "OPEN"),
@@ -274,4 +274,4 @@ def test_a_breaker_counts_successes_too() -> None:
     policy = Policy.builder().circuit_breaker(**breaker).skip().granularity("document").build()
     outcome = run(flow([DOUBLE], policy, *range(1, 20, 2), count=20))
     assert ids(collected("out")) == list(range(0, 20, 2))
-    assert outcome.recorder.all("on_breaker") == []
+    assert outcome.recorder.transitions() == []

@@ -50,6 +50,10 @@ class Recorder(StreamingMetricsListener):
         """The facts of every call of a hook, of one step or of all."""
         return [facts for name, at, facts in self.heard if name == hook and step in (None, at)]
 
+    def transitions(self) -> list[dict[str, Any]]:
+        """Every change of a circuit breaker's state; that it is there is told too, and is none."""
+        return [facts for facts in self.all("on_breaker") if facts["before"] != facts["after"]]
+
     def total(self, hook: str, fact: str = "documents", step: str | None = None) -> int:
         """The sum of one fact over all calls of a hook."""
         return sum(facts[fact] for facts in self.all(hook, step))
@@ -63,7 +67,7 @@ def _hook(name: str) -> Callable[..., None]:
 
 
 for _name in vars(StreamingMetricsListener):
-    if _name.startswith("on_"):
+    if _name.startswith("on_") and _name != "on_traced":
         setattr(Recorder, _name, _hook(_name))
 
 

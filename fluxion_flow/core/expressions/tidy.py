@@ -20,12 +20,16 @@ def tidied(lines: list[str]) -> tuple[list[str], list[int]]:
     """The lines of a function's body with single-use reads moved, and the index that each line had before."""
     uses: Counter[str] = Counter()
     assigned: Counter[str] = Counter()
-    for line in lines:
+    last_use: dict[str, int] = {}
+    for i, line in enumerate(lines):
         found = _ASSIGNED.fullmatch(line)
         if found:
             assigned[found[2]] += 1
-        uses.update(_NAME.findall(_STRING.sub("''", line)))
+        names = _NAME.findall(_STRING.sub("''", line))
+        uses.update(names)
+        last_use.update(dict.fromkeys(names, i))
     once = {name for name in uses if uses[name] == 2 and assigned[name] == 1}
+    ends = _loop_ends(lines)
     held: dict[str, str] = {}
     kept: list[str] = []
     origins: list[int] = []
@@ -35,7 +39,8 @@ def tidied(lines: list[str]) -> tuple[list[str], list[int]]:
         if (
             found
             and found[2] in once
-            and (_is_next(found, lines, i) or (_may_move(found[3], assigned) and _is_in_reach(found[2], lines, i)))
+            and (_is_next(found, lines, i) or (_may_move(found[3], assigned) and i < last_use[found[2]] < ends[i]))
+            and not _is_deferred(lines[last_use[found[2]]])
         ):
             held[found[2]] = found[3]
         else:
@@ -65,13 +70,20 @@ def _is_next(found: re.Match[str], lines: list[str], i: int) -> bool:
     return found[3][:1] == "{" and i + 1 < len(lines) and lines[i + 1] == f"{found[1]}append({found[2]})"
 
 
-def _is_in_reach(name: str, lines: list[str], start: int) -> bool:
-    """Whether the use of a name follows in the same loop, so that it is not read more often than before, and is no
-    target of an assignment."""
-    indent = len(lines[start]) - len(lines[start].lstrip())
-    for line in lines[start + 1 :]:
-        if len(line) - len(line.lstrip()) < indent or line.lstrip().startswith(("for ", "while ")):
-            return False
-        if name in _NAME.findall(_STRING.sub("''", line)):
-            return " for " not in line and "lambda" not in line
-    return False
+def _loop_ends(lines: list[str]) -> list[int]:
+    """For each line the first one behind it that is not run as often: outside its block, or the head of a loop."""
+    ends = [len(lines)] * len(lines)
+    open_lines: list[tuple[int, int]] = []  # indentation and index of lines whose end is to come
+    for i, line in enumerate(lines):
+        code = line.lstrip()
+        indent = len(line) - len(code)
+        loop = code.startswith(("for ", "while "))
+        while open_lines and (loop or open_lines[-1][0] > indent):
+            ends[open_lines.pop()[1]] = i
+        open_lines.append((indent, i))
+    return ends
+
+
+def _is_deferred(line: str) -> bool:
+    """Whether names in a line are read later or more often than the line is reached."""
+    return " for " in line or "lambda" in line

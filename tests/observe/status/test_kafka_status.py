@@ -174,11 +174,13 @@ def test_a_sink_that_is_down_is_trouble_and_the_lag_is_the_brokers(scene):
     scene.feed.write(4000)
     found = scene.status(lambda now: _says(now, "sink is tried again and again: HttpUnavailable"))
     assert any(one["level"] == "trouble" for one in found["attention"])
-    # more comes while both workers wait to try again: the lag goes on being told
+    # More comes while a worker waits to try again: the lag of its partitions goes on being told. A worker that has come
+    # to the end of its epoch waits for that one and tells nothing new, so the sum is the broker's at most.
+    before = found["lag"]["total"]
     scene.feed.write(3000)
     ends, committed = scene.ends()
-    found = scene.status(lambda now: now["lag"]["total"] == ends - now["totals"]["fetched"])
-    assert found["lag"]["total"] > 3000
+    found = scene.status(lambda now: now["lag"]["total"] >= before + 1000)
+    assert found["lag"]["total"] <= ends - found["totals"]["fetched"]
     assert ends - committed >= found["lag"]["total"]
     text = drawn(scene)
     assert not text or ("✕ In trouble" in text and "sink is tried again and again: HttpUnavailable" in text)
