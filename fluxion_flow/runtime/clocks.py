@@ -43,8 +43,16 @@ class SourceClock:
         self._woken = stored is not None and stored["woken"]
         self._new = stored is None or stored.get("new", False)
         """Whether windows may have closed before the partition was there."""
+        self._greeted = clocks.event_time is None
         self._active = time.monotonic()
         self._told = 0.0
+
+    def greeting(self) -> list[Progress]:
+        """What is to be told before the first read of a new partition, so that steps with windows begin before it."""
+        if self._greeted or not self._behind:
+            return []
+        self._greeted = True
+        return [Progress(self._partition, self._total, self._clock.newest)]
 
     @property
     def plain(self) -> dict[str, Any]:

@@ -74,6 +74,8 @@ class _Items:
         if wait > 0:
             self._until = time.monotonic() + wait
             return []
+        if self._clock is not None and (greeting := self._clock.greeting()):
+            return list(greeting)
         started = time.monotonic()
         try:
             items: Iterable[Any] = list(part.next_batch())

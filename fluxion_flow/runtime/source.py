@@ -124,7 +124,9 @@ class _Part(StatefulSourcePartition[Any, Any]):
             self._sleep(self._until - time.monotonic())
             return []
         self._awake = None
-        out: list[Any] = []
+        out: list[Any] = [] if self._clock is None else list(self._clock.greeting())
+        if out:
+            return out
         for _ in range(READS):
             if not self._read(out):
                 break
