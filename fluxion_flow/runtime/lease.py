@@ -24,6 +24,10 @@ from ..errors import FluxionError
 RETRY_EVERY = 0.02
 """Seconds between two looks at the files of another run's further processes."""
 
+SETTLE = 0.5
+"""Seconds in which processes of one run, started together, may meet each other's files half done: locked but not yet
+written, or locked for a look."""
+
 _held: dict[str, int] = {}
 
 
@@ -54,7 +58,9 @@ def take_lease(store: Path, process: int, addresses: str = "", *, wait: bool = F
     name = str(path.resolve())
     if name in _held:
         return
-    file = _locked(path, wait)
+    settled = time.monotonic() + SETTLE
+    while (file := _locked(path, wait)) is None and time.monotonic() < settled:
+        time.sleep(RETRY_EVERY)
     if file is None:
         raise _in_use(store, _read(path))
     try:
@@ -62,7 +68,7 @@ def take_lease(store: Path, process: int, addresses: str = "", *, wait: bool = F
         os.truncate(file, 0)
         os.pwrite(file, json.dumps(me).encode() + b"\n", 0)
         while process == 0 and (other := _of_another_run(store, addresses)) is not None:
-            if not wait:
+            if not wait and time.monotonic() > settled:
                 raise _in_use(store, other)
             time.sleep(RETRY_EVERY)
     except BaseException:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import sqlite3
+import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -194,3 +197,32 @@ def test_the_command_line_and_a_stateful_set_say_who_this_is(tmp_path: Path) -> 
     }
     assert entry(["flow"], environ) == Entry(Path("s"), 2, "x:1;y:1")
     assert entry(["flow"], {}) == Entry(None, 0, "")
+
+
+def held_for_a_moment(path: Path, how: int, then: str) -> tuple[threading.Thread, int]:
+    """A lock on a file, as another process has it before it writes ``then``, or looks at the file."""
+    file = os.open(path, os.O_RDWR | os.O_CREAT)
+    fcntl.flock(file, how)
+
+    def go_on() -> None:
+        time.sleep(0.1)
+        os.write(file, then.encode())
+        if how == fcntl.LOCK_SH:
+            fcntl.flock(file, fcntl.LOCK_UN)
+
+    thread = threading.Thread(target=go_on)
+    thread.start()
+    return thread, file
+
+
+def test_processes_that_start_together_are_not_taken_for_another_run(tmp_path: Path) -> None:
+    me = json.dumps({"pid": 1, "host": "h", "addresses": "a:1;b:1"})
+    locked_not_written = held_for_a_moment(tmp_path / "fluxion-1.lock", fcntl.LOCK_EX, me)
+    take_lease(tmp_path, 0, "a:1;b:1")
+    looked_at = held_for_a_moment(tmp_path / "fluxion-2.lock", fcntl.LOCK_SH, "")
+    take_lease(tmp_path, 2, "a:1;b:1")
+    for thread, file in (locked_not_written, looked_at):
+        thread.join()
+        os.close(file)
+    release_lease(tmp_path, 0)
+    release_lease(tmp_path, 2)
