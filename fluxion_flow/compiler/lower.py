@@ -102,6 +102,7 @@ class _Lowering:
             clocks=plan.clocks,
             resources=definition.resources,
             record=_record(plan),
+            needs=plan.needs,
         )
         if plan.transactional and isinstance(plan.sinks[0].sink, StreamingSink):
             plan.sinks[0].sink.owner = f"{definition.name}.{plan.sinks[0].stored_name}"

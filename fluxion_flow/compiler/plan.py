@@ -146,6 +146,14 @@ class Plan:
         return stateless and getattr(only.sink, "transactional", False) and only.policy.action == "fail"
 
     @property
+    def needs(self) -> tuple[str, ...] | None:
+        """The fields of the source's documents that anything reads; ``None`` where something may need them whole."""
+        first = self.steps[0] if self.steps else None
+        if not isinstance(first, FusedStep) or self.clocks is not None:
+            return None
+        return None if any(policy.breaker for policy in first.policies) else first.program.needs
+
+    @property
     def fingerprints(self) -> dict[str, Any]:
         """What the state of every stateful step means, by step id."""
         found: dict[str, Any] = {}

@@ -39,7 +39,8 @@ class Batch:
     positions, those of rejects too, to mappings (a key, headers). ``{$meta: "stream.source.…"}`` and dead letters show
     both; the inner mappings may be made when they are asked for. ``cursor``, set by the runtime for a transactional
     sink, is the position of the last record behind the batch; ``None`` otherwise. ``clock``, set by the runtime, is the
-    event time of the documents.
+    event time of the documents. In a source's batch :class:`~fluxion_flow.core.rows.Rows` may stand for ``documents``,
+    where the reader was told which fields are needed; a sink's batch has a list.
     """
 
     documents: list[Document]
@@ -68,6 +69,13 @@ class SourceReader(ABC):
     @abstractmethod
     def cursor(self) -> Cursor:
         """The position of the *next* read, as plain data with the connector's own version number in it."""
+
+    def needs(self, fields: Sequence[str]) -> None:  # noqa: B027
+        """A hint, before the first read: of most documents only these top-level fields are going to be read.
+
+        A reader may then decode only them at first, and give its documents as :class:`~fluxion_flow.core.rows.Rows`,
+        which make whole documents when asked to. Which records are rejects does not change. Default: all is decoded.
+        """
 
     def lag(self) -> float | None:
         """How far behind the newest record, in the source's unit (records, bytes, seconds); ``None``: unknown."""

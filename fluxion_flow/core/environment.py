@@ -82,10 +82,15 @@ class Environment:
         inner._outer = self
         return inner
 
-    def start(self, documents: Sequence[dict[str, Any]], stages: int) -> Iterator[dict[str, Any]]:
-        """Begin a pass over a batch; the iterator that comes back knows how far the pass is."""
+    def start(
+        self, documents: Sequence[dict[str, Any]], stages: int, rows: Sequence[Any] | None = None
+    ) -> Iterator[dict[str, Any]]:
+        """Begin a pass over a batch; the iterator that comes back knows how far the pass is.
+
+        ``rows``: what the pass goes over in the place of the documents, one each.
+        """
         self.documents = documents
-        self.iterator = iter(documents)
+        self.iterator = iter(documents if rows is None else rows)
         self.changes = [0] * stages
         self._index = None
         self._draws = {}

@@ -14,9 +14,10 @@ from typing import Any
 from ..errors import FluxionError, Where
 from .environment import Environment
 from .expressions.compile import annotated_source, build, origin
-from .expressions.emit import MAX_LOOPS, Doc, Emitter
+from .expressions.emit import MAX_LOOPS, Doc, Emitter, WholeNeeded
 from .expressions.sample import Sample
 from .expressions.tidy import tidied
+from .rows import Rows
 from .stages.shapes import Document, Keyed, PerDocument
 
 Run = Callable[[Any, Any, Environment], None]
@@ -151,6 +152,24 @@ class Program:
         return self._compile(speculative=True)
 
     @cached_property
+    def needs(self) -> tuple[str, ...] | None:
+        """The top-level fields that are read of documents; ``None`` where the stages need whole ones."""
+        if self.asks or self._pairs or not len(self) + (self.combine is not None) or self._must_restart:
+            return None
+        try:
+            return tuple(self._body(True, {}).needs or ())
+        except (WholeNeeded, RecursionError):
+            return None
+
+    @cached_property
+    def _over_rows(self) -> Run | None:
+        """The speculative tier over rows of the needed fields; ``None`` where they are not all that it reads."""
+        try:
+            return self._compile(True, {name: number for number, name in enumerate(self.needs or ())})
+        except WholeNeeded:
+            return None
+
+    @cached_property
     def indexed(self) -> Program:
         """The same stages in a program that gives pairs."""
         return Program(self.stages, pairs=True)
@@ -182,9 +201,10 @@ class Program:
         """Whether several batches may be combined into one partial result."""
         return self.combine is not None and not self._must_restart
 
-    def _body(self, speculative: bool) -> RunEmitter:
-        """What is done with one document, written by an emitter."""
+    def _body(self, speculative: bool, needs: dict[str, int] | None = None) -> RunEmitter:
+        """What is done with one document, written by an emitter; with ``needs``, with a row of fields."""
         e = RunEmitter(speculative, Emitter(False).namespace, self._sample, self.combine is not None)
+        e.needs = needs
         e.indent = 3 + speculative
         e.set_document(Doc("d"))
         for k, stage in enumerate(self.stages):
@@ -204,8 +224,11 @@ class Program:
         self.__dict__["_shape"] = (len(e.arrays), bool(e.counted))
         return e
 
-    def _compile(self, speculative: bool) -> Run:
-        e = self._body(speculative)
+    def _compile(self, speculative: bool, needs: dict[str, int] | None = None) -> Run:
+        known = len(needs or ())
+        e = self._body(speculative, needs)
+        if len(needs or ()) > known:
+            raise WholeNeeded
         body, origins = e.lines, e.origins
         if speculative:
             body, places = tidied(body)
@@ -256,6 +279,8 @@ class Program:
             return
         e.namespace["general"] = lambda *arguments: self.general(*arguments)
         e.line("env.again()")
+        if e.needs is not None:
+            e.line("d = env.documents[env.index()]")
         if e.arrays and self.combine is not None:
             (stage, array), *_ = e.arrays
             with e.block("if rest is not None:"):
@@ -293,7 +318,14 @@ class Program:
                 return out
             try_speculative = False
         env.surprises = 0
-        self._pass(env.start(documents, len(self.stages)), out, env, try_speculative)
+        if try_speculative and documents.__class__ is Rows and documents.fields == self.needs and self._over_rows:
+            try:
+                self._pass(env.start(documents, len(self.stages), documents.rows), out, env, True, self._over_rows)
+            except DocumentError as error:
+                env.iterator = iter(documents[error.index + 1 :])  # whoever goes on does so with documents
+                raise
+        else:
+            self._pass(env.start(documents, len(self.stages)), out, env, try_speculative)
         if try_speculative:
             self.trusted = env.surprises <= DISTRUST * len(documents) or self._learn(documents)
         return out
@@ -317,6 +349,7 @@ class Program:
         if not (self._sample.learn(documents[:: len(documents) // ENOUGH][:ENOUGH]) or first):
             return False
         self.__dict__.pop("speculative", None)
+        self.__dict__.pop("_over_rows", None)
         return True
 
     def resume(self, out: list[Document], env: Environment) -> None:
@@ -330,9 +363,9 @@ class Program:
         except Exception as error:
             raise self.failure(env.index(), origin(error) or Where(), error) from error
 
-    def _pass(self, iterator: Any, out: Any, env: Environment, speculative: bool) -> None:
+    def _pass(self, iterator: Any, out: Any, env: Environment, speculative: bool, over_rows: Run | None = None) -> None:
         try:
-            (self.speculative if speculative else self.general)(iterator, out, env)
+            (over_rows or (self.speculative if speculative else self.general))(iterator, out, env)
         except DocumentError:
             raise
         except Exception as error:

@@ -79,6 +79,8 @@ class Run:
     """Where answers of the outside are kept for a replay, if anywhere."""
     committed: Committed | None = None
     """What the sink of an exactly-once delivery holds already."""
+    needs: tuple[str, ...] | None = None
+    """The fields of the source's documents that are read, where it is not whole documents."""
     _told_of_drain: bool = False
 
     def __post_init__(self) -> None:

@@ -32,6 +32,9 @@ REST = 1.0
 READS = 4
 """Reads in one activation at most, while they give documents."""
 
+ENOUGH = 2000
+"""Documents after which an activation reads no more: what waits for the next steps should not grow cold in memory."""
+
 LAG_EVERY = 0.5
 """Seconds between two questions for the lag while documents come; what a reader does for an answer may be slow."""
 
@@ -128,7 +131,7 @@ class _Part(StatefulSourcePartition[Any, Any]):
         if out:
             return out
         for _ in range(READS):
-            if not self._read(out):
+            if not self._read(out) or sum(len(item.documents) for item in out if item.__class__ is Batch) >= ENOUGH:
                 break
         return out
 
@@ -153,6 +156,8 @@ class _Part(StatefulSourcePartition[Any, Any]):
                 if self._run.committed is not None:
                     self._boundary = self._run.committed.position(self._name)
                 self._reader = self._source.open(self._name, self._cursor)
+                if self._run.needs is not None:
+                    self._reader.needs(self._run.needs)
                 self._run.listeners.tell("on_opened", self._guard.context)
             batch = self._reader.read(self._run.batch_size)
         except Exception as error:  # noqa: BLE001 - the policy decides

@@ -73,6 +73,9 @@ class LineReader(SourceReader):
     def _nothing(self) -> Batch | None:
         """What ``read`` returns when there are no lines."""
 
+    def needs(self, fields: Sequence[str]) -> None:
+        self._records.needs(fields)
+
     def read(self, max_documents: int) -> Batch | None:
         while True:
             while len(self._lines) - self._next < max_documents and self._fill():
@@ -87,7 +90,8 @@ class LineReader(SourceReader):
                 first = positions[0] if documents else rejects[0].position
                 if rejects:
                     first = min(first, rejects[0].position)
-                return Batch(documents, self._partition, first, positions, self._timestamp, rejects)
+                list_or_rows: Any = documents
+                return Batch(list_or_rows, self._partition, first, positions, self._timestamp, rejects)
 
     def _read_records(self) -> list[bytes]:
         """The next records behind ``_filled``; the last may lack its line break at the file's end."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from fluxion_flow.connect.encoding import decode_records, encode_lines
+from fluxion_flow.connect.shape import RowDecoder
 from fluxion_flow.connect.spi import Document, Reject
 
 
@@ -24,9 +25,12 @@ class RecordFormat:
     def begin(self, record: bytes) -> None:
         """Take in the header. Raises :class:`~fluxion_flow.errors.FluxionError` for one that is none."""
 
+    def needs(self, fields: Sequence[str]) -> None:
+        """Of most documents only these fields are going to be read. A format may make use of it."""
+
     def decode(
         self, records: Sequence[bytes], positions: Sequence[int]
-    ) -> tuple[list[Document], Sequence[int], list[Reject]]:
+    ) -> tuple[Sequence[Document], Sequence[int], list[Reject]]:
         """Documents, their positions, and the records that are none. Blank records are passed over."""
         raise NotImplementedError
 
@@ -36,10 +40,17 @@ class JsonLines(RecordFormat):
 
     def __init__(self, extended_json: bool = False) -> None:
         self._extended_json = extended_json
+        self._rows: RowDecoder | None = None
+
+    def needs(self, fields: Sequence[str]) -> None:
+        if not self._extended_json:
+            self._rows = RowDecoder(fields)
 
     def decode(
         self, records: Sequence[bytes], positions: Sequence[int]
-    ) -> tuple[list[Document], Sequence[int], list[Reject]]:
+    ) -> tuple[Sequence[Document], Sequence[int], list[Reject]]:
+        if self._rows is not None:
+            return self._rows.decode(records, positions)
         return decode_records(records, positions, self._extended_json)
 
     def encode(self, documents: Sequence[Document]) -> tuple[bytes, dict[int, Exception]]:

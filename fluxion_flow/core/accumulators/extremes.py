@@ -52,6 +52,16 @@ def _fast(better: str) -> str:
     )
 
 
+def _merged(better: str) -> str:
+    """Inline source that merges two states; numbers or strings of one class are compared as Python compares them."""
+    return (
+        "x, y = {a}, {b}\n"
+        "if x.__class__ is y.__class__ and (x.__class__ is float or x.__class__ is int or x.__class__ is str):\n"
+        f"    if not x {better} y: {{a}} = y if y {better} x else {{merge}}(x, y)\n"
+        "else: {a} = {merge}(x, y)"
+    )
+
+
 def _inlines(better: str) -> tuple[Inline, ...]:
     """Inline source for values of one class."""
     names = {kinds.FLOAT: ("float", ""), kinds.INT: ("int", "="), kinds.STRING: ("str", "=")}
@@ -82,6 +92,7 @@ class Min(_Extreme):
 
     sign = -1
     fast = _fast("<")
+    merge_fast = _merged("<")
     inlines = _inlines("<")
 
 
@@ -102,6 +113,7 @@ class Max(_Extreme):
 
     sign = 1
     fast = _fast(">")
+    merge_fast = _merged(">")
     inlines = _inlines(">")
 
 

@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 
 from ...errors import Where
 from ..outside import Asked
+from ..rows import FIELD
 from ..values import MISSING, truthy
 from . import kinds
 from .kinds import kind_of
@@ -64,6 +65,10 @@ class Surprise(Exception):
     """A document does not fit the speculative tier."""
 
 
+class WholeNeeded(Exception):
+    """The source that is written needs a whole document, not some of its fields."""
+
+
 K = TypeVar("K", bound=Hashable)
 
 
@@ -105,6 +110,8 @@ class Emitter:
         self.asking = False
         """Whether what is written may ask the outside."""
         self.outlined: list[Emitter] = []
+        self.needs: dict[str, int] | None = None
+        """The fields that are read of the document ``d``, numbered, where it is a row of them and not a dict."""
         self._count = 0
         self._names: dict[tuple[str, int], str] = {}
         self._next: dict[str, int] = {}
@@ -290,8 +297,13 @@ class Emitter:
         return result
 
     def materialize(self, doc: Doc | None = None) -> Atom:
-        """The document as a dict: its base itself when nothing was laid over it, else a new dict."""
+        """The document as a dict: its base itself when nothing was laid over it, else a new dict.
+
+        Raises :class:`WholeNeeded` where that is the document ``d``, of which there is only a row.
+        """
         doc = doc or self.doc
+        if self._is_row(doc.base):
+            raise WholeNeeded
         known = self._built.get(id(doc))
         if known is not None:
             return known
@@ -312,6 +324,9 @@ class Emitter:
         self._built[id(doc)] = atom
         self._alive.append(doc)
         return atom
+
+    def _is_row(self, name: str | None) -> bool:
+        return name == "d" and self.needs is not None
 
     def set_document(self, doc: Doc) -> None:
         """From here on, ``doc`` is the current document."""
@@ -361,6 +376,10 @@ class Emitter:
     def _path(self, atom: Atom, parts: tuple[str, ...], speculative: bool) -> Atom:
         if not atom.may_be(kinds.OBJECT | kinds.ARRAY):
             return Atom("M", kinds.ABSENT)
+        if self.needs is not None and self._is_row(atom.code):
+            if len(parts) > 1:
+                return self.path(self.path(atom, parts[:1], speculative), parts[1:], speculative)
+            return self.assign(f"d.{FIELD}{self.needs.setdefault(parts[0], len(self.needs))}", kinds.PRESENT)
         if speculative:
             if len(parts) > 1:
                 atom, parts = self.path(atom, parts[:-1], True), parts[-1:]

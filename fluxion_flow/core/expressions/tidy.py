@@ -9,10 +9,13 @@ from __future__ import annotations
 import re
 from collections import Counter
 
+from ..rows import FIELD
+
 _STRING = re.compile(r"""('(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")""")
 _NAME = re.compile(r"\b[a-z]\d+\b")
 _ASSIGNED = re.compile(r"( *)([a-z]\d+) = (.+)")
-_READ = re.compile(r"""([a-z]\d*)(?:\[(?:'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")\])+""")
+_KEY = r"""\[(?:'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")\]"""
+_READ = re.compile(rf"([a-z]\d*)(?:\.{FIELD}\d+(?:{_KEY})*|(?:{_KEY})+)")
 _COMPARED = re.compile(r"([a-z]\d+) (?:[<>]=?|==|!=) -?[\d.]+")
 
 
