@@ -32,7 +32,7 @@ def rows(url: str) -> list[dict[str, Any]]:
 
 def check_copied_exactly_once(url: str, folder: Path, kills: int, processes: int) -> None:
     """The table holds nothing unique, so that every repeated row shows."""
-    job = Job(folder, STATELESS)
+    job = Job(folder, STATELESS, records=max(3000, 400 * kills))
     job.write(sink={"type": "sql", "url": url, "table": "orders", "create_table": COLUMNS})
     assert job.kill_at_random(1, kills, random.Random(30 + processes), processes) == kills
     found, expected = counted(rows(url)), counted(job.expected())
