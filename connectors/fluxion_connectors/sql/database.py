@@ -18,7 +18,11 @@ DRIVERS = {
     "mysql": "mysql+pymysql",
     "mariadb": "mariadb+pymysql",
 }
-_INSTALL = {"postgresql": "pip install 'fluxion-flow[postgres]'", "mysql": "pip install pymysql"}
+_INSTALL = {
+    "postgresql": "pip install 'fluxion-flow[postgres]'",
+    "mysql": "pip install 'fluxion-flow[mysql]'",
+    "mariadb": "pip install 'fluxion-flow[mysql]'",
+}
 LOCK_WAIT = 30.0
 """Seconds that SQLite waits for another writer."""
 

@@ -288,13 +288,15 @@ class SqlWriter(SinkWriter):
         self, connection: Connection, changes: Sequence[Change], first: int, refused: dict[int, RowRefused]
     ) -> None:
         """Execute changes of one shape, or find the ones that cannot be, by halves."""
+        savepoint = connection.begin_nested()
         try:
-            with connection.begin_nested():
-                self._execute(connection, changes)
+            self._execute(connection, changes)
+            savepoint.commit()
             return
         except _DATABASE_ERRORS as error:
             if kind_of(error) != "row":
-                raise
+                raise  # after a deadlock, for one, MySQL has no savepoint any more to go back to
+            savepoint.rollback()
             if len(changes) == 1:
                 refused[first] = RowRefused(f"{self._doing}: {reason(error)}")
                 return

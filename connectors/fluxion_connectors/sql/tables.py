@@ -23,7 +23,7 @@ import re
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from sqlalchemy import Column, Connection, Engine, MetaData, Table, inspect, types
+from sqlalchemy import Column, Connection, Engine, MetaData, Table, inspect, text, types
 from sqlalchemy.dialects import mysql, postgresql
 from sqlalchemy.exc import NoSuchTableError, SQLAlchemyError
 
@@ -115,10 +115,37 @@ def find_table(connection: Connection, name: str, schema: str | None) -> Table:
         known = inspect(connection).get_table_names(schema=schema)
         hint = did_you_mean(name, known) or "create it, or set create_table"
         raise SqlError(f"there is no table {name!r}; {hint}") from None
+    if connection.dialect.name in ("mysql", "mariadb"):
+        _correct_mysql(connection, table)
     for column in table.columns:
         if isinstance(column.type, types.JSON):
             column.type.none_as_null = True
     return table
+
+
+_CHECKS = text(
+    "SELECT check_clause FROM information_schema.check_constraints "
+    "WHERE constraint_schema = coalesce(:schema, database()) AND table_name = :table"
+)
+_IS_JSON = re.compile(r"\s*json_valid\(`(.+)`\)\s*", re.IGNORECASE)
+
+
+def _correct_mysql(connection: Connection, table: Table) -> None:
+    """Give columns the types that they were meant to have: MySQL's booleans are TINYINT(1), MariaDB's JSON is a
+    LONGTEXT with a check, and SQLAlchemy reads a DOUBLE as a Decimal.
+    """
+    clauses: list[str] = []
+    if getattr(connection.dialect, "is_mariadb", False):
+        place = {"schema": table.schema, "table": table.name}
+        clauses = [str(clause) for clause in connection.execute(_CHECKS, place).scalars()]
+    json = {found[1] for clause in clauses if (found := _IS_JSON.fullmatch(clause))}
+    for column in table.columns:
+        if column.name in json:
+            column.type = types.JSON()
+        elif isinstance(column.type, mysql.TINYINT) and column.type.display_width == 1:
+            column.type = types.Boolean()
+        elif isinstance(column.type, types.Float):
+            column.type.asdecimal = False
 
 
 def is_unique(connection: Connection, table: Table, keys: Collection[str]) -> bool:

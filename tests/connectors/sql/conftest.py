@@ -7,9 +7,10 @@ import pytest
 
 sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[2] / "servers")]
 
+from mariadb import mariadb, mariadb_url  # noqa: E402
 from postgres import postgres, postgres_url  # noqa: E402
 
-__all__ = ["postgres", "postgres_url"]
+__all__ = ["mariadb", "mariadb_url", "postgres", "postgres_url"]
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import sys
 import threading
 from collections.abc import Callable
 from decimal import Decimal
@@ -330,10 +331,13 @@ def test_upsert_needs_a_table_that_holds_the_keys_unique(url: str) -> None:
     make(url, mode="upsert", create_table=None).open("0", None).close()
 
 
-def test_a_missing_driver_says_what_to_install() -> None:
+def test_a_missing_driver_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pymysql", None)
     with pytest.raises(SqlError) as caught:
         SqlSink("mysql://root:hunter22@localhost/x", "t")
-    assert str(caught.value) == ("url: mysql needs the package 'pymysql', which is not installed; pip install pymysql")
+    assert str(caught.value) == (
+        "url: mysql needs the package 'pymysql', which is not installed; pip install 'fluxion-flow[mysql]'"
+    )
     with pytest.raises(SqlError) as caught:
         SqlSink("nosuch://localhost/x", "t")
     assert str(caught.value) == "url: no database is known by 'nosuch'; use sqlite, postgresql, mysql or mariadb"
