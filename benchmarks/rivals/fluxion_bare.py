@@ -23,6 +23,8 @@ def run(job: str, source: Path, target: Path) -> None:
     writer = plan.sinks[0].sink.open("00000", None)
     (partition,) = plan.source.partitions()
     reader = plan.source.open(partition, None)
+    if plan.needs is not None:
+        reader.needs(plan.needs)
     state = keyed.stage.state() if isinstance(keyed, KeyedStep) else None
     while (batch := reader.read(made.config.batch_size)) is not None:
         env = Environment(partition=batch.partition, position=batch.position, positions=batch.positions or ())

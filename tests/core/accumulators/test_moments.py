@@ -1,5 +1,6 @@
 import math
 import statistics
+import sys
 from fractions import Fraction
 
 import pytest
@@ -25,7 +26,10 @@ numbers = st.one_of(
 
 
 def is_nearest_root(root, square):
-    """Whether no double is nearer to the square root of ``square``, in exact arithmetic."""
+    """Whether no double is nearer to the square root of ``square``, in exact arithmetic; infinity where none is large
+    enough."""
+    if math.isinf(root):
+        return (Fraction(sys.float_info.max) + Fraction(2) ** 970) ** 2 <= square
     below, above = Fraction(math.nextafter(root, -math.inf)), math.nextafter(root, math.inf)
     low = (Fraction(root) + below) / 2
     if low > 0 and low * low > square:
@@ -41,6 +45,12 @@ def test_standard_deviations_are_correctly_rounded(values):
     exact = [Fraction(v) for v in values]
     assert is_nearest_root(standard_deviation(state, sample=False), statistics.pvariance(exact))
     assert is_nearest_root(standard_deviation(state, sample=True), statistics.variance(exact))
+
+
+def test_a_standard_deviation_beyond_all_doubles_is_infinite():
+    state = add_moment(add_moment(moments(), sys.float_info.max), -sys.float_info.max)
+    assert standard_deviation(state, sample=False) == sys.float_info.max
+    assert standard_deviation(state, sample=True) == math.inf
 
 
 def test_a_root_just_above_the_middle_of_two_doubles_is_rounded_up():
