@@ -220,6 +220,14 @@ def encode_document(document: Document, extended: bool = False) -> bytes:
         raise ValueError(f"cannot be written as JSON: {_unencodable_reason(error)}") from None
 
 
+def encode_value(value: Any, extended: bool = False) -> bytes:
+    """The JSON text of any value, written as :func:`encode_document` writes it in a document.
+
+    Raises :class:`ValueError` with the reason when it cannot be written.
+    """
+    return encode_document({"": value}, extended)[4:-1]
+
+
 def _unencodable_reason(error: Exception) -> str:
     if isinstance(error, RecursionError):
         return "it is nested too deeply"

@@ -114,8 +114,16 @@ class Expression:
 
 
 def parse_expression(given: Any, where: Where, problems: Problems, resources: Resources | None = None) -> Node:
-    """The parsed form of an expression; what is wrong with it is added to ``problems``."""
-    return Parser(problems, resources).expression(given, where)
+    """The parsed form of an expression; what is wrong with it is added to ``problems``.
+
+    So is an operator that asks the outside: a writer has no desk that serves its questions.
+    """
+    parser = Parser(problems, resources)
+    node = parser.expression(given, where)
+    if parser.asks:
+        what = f"{parser.asks[0].title} cannot be asked in an option of a connector"
+        problems.add(where, what, "ask in a $set stage, and name its field here")
+    return node
 
 
 def environment(batch: Batch, **more: Any) -> Environment:

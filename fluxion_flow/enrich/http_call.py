@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
-from fluxion_flow.connect.encoding import encode_document
+from fluxion_flow.connect.encoding import encode_value
 from fluxion_flow.core.expressions.nodes import Ask, Const, Node
 from fluxion_flow.core.expressions.operators.randomness import site
 from fluxion_flow.core.expressions.parse import Parser
@@ -88,7 +88,7 @@ class HttpAsker(Enrichment):
         if value.__class__ is bytes:
             return value, "application/octet-stream"
         try:
-            return encode_document({"": value})[4:-1], "application/json"
+            return encode_value(value), "application/json"
         except ValueError as error:
             raise CallRefused(f"{self.title}: the body {error}") from None
 

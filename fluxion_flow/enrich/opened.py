@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 from urllib.parse import urlencode
 
-from fluxion_flow.connect.encoding import encode_document
+from fluxion_flow.connect.encoding import encode_value
 from fluxion_flow.connect.secrets import resolve
 from fluxion_flow.core.expressions.parse import Parser
 from fluxion_flow.enrich.asking import Target
@@ -47,7 +47,7 @@ class HttpConnection:
             url += ("&" if "?" in url else "?") + urlencode(query, doseq=True)
         content, sent = None, dict(headers or {})
         if body is not None:
-            content = encode_document({"": body})[4:-1]
+            content = encode_value(body)
             sent.setdefault("Content-Type", "application/json")
         request = HttpRequest(method.upper(), url, tuple(sent.items()), content, parse)
         return self._client.request(request, self._settings)

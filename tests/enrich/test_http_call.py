@@ -7,7 +7,7 @@ from decimal import Decimal
 
 import pytest
 
-from fluxion_flow import PipelineError, run_batch
+from fluxion_flow import PipelineError, pipeline, run_batch
 from fluxion_flow.core.program import DocumentError
 from tests.servers.http_server import Answer
 
@@ -301,3 +301,13 @@ def test_a_stage_that_brings_documents_together_does_not_ask(connections):
         "stages[1].$facet: $httpCall to 'users' cannot be asked in a stage that brings documents together; ask in a "
         "$set in front of it, or behind it",
     ]
+
+
+def test_an_option_of_a_sink_does_not_ask(connections):
+    flow = pipeline("p").source("memory", documents=[]).connection("users", **connections["users"])
+    with pytest.raises(PipelineError) as raised:
+        flow.sink("kafka", bootstrap_servers="127.0.0.1:1", topic="t", key={"$httpCall": NAME}).compile()
+    assert str(raised.value).splitlines()[-1].strip() == (
+        "sink.key: $httpCall to 'users' cannot be asked in an option of a connector; ask in a $set stage, and name its "
+        "field here"
+    )

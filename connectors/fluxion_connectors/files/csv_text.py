@@ -12,7 +12,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from fluxion_flow.connect.encoding import encode_document
+from fluxion_flow.connect.encoding import encode_value
 from fluxion_flow.connect.spi import Document
 
 _RFC_4180 = "\r\n"
@@ -103,5 +103,5 @@ def _field(value: Any) -> str:
         return str(value)
     if value.__class__ is int or (value.__class__ is float and math.isfinite(value)):
         return repr(value)
-    text = encode_document({"": value})[4:-1].decode()
+    text = encode_value(value).decode()
     return str(json.loads(text)) if text.startswith('"') else text

@@ -12,6 +12,7 @@ from typing import Any
 import httpx
 
 from fluxion_connectors.http.failures import RETRIED, HttpError, HttpRefused, HttpUnavailable
+from fluxion_connectors.http.outgoing import METHODS
 from fluxion_connectors.http.pointer import parse_pointer
 from fluxion_connectors.http.polling import HttpPollingReader, HttpPollingSource
 from fluxion_connectors.http.sink import BODIES, HttpSink, HttpWriter
@@ -137,6 +138,16 @@ def _check_sink(options: Mapping[str, Any], where: Where, problems: Problems) ->
     if isinstance(options["url"], str) and options["body"] != "document":
         for name in fields_in(options["url"]):
             problems.add(where / "url", f"takes field {name!r} of a document", "set body: document")
+    if options["body"] != "document":
+        for name in ("document_headers", "idempotency_key"):
+            if options[name] is not None:
+                problems.add(where / name, "is for requests of single documents", "set body: document")
+    method = options["method"]
+    if isinstance(method, (dict, list)) or callable(method) or str(method).startswith("$"):
+        if options["body"] != "document":
+            problems.add(where / "method", "depends on a document", "set body: document")
+    elif method not in METHODS:
+        problems.add(where / "method", f"must be one of {', '.join(METHODS)}, got {method!r}")
     for name in ("errors_pointer", "error_index_pointer", "error_message_pointer"):
         _check_pointer(options[name], where / name, problems)
         if name != "errors_pointer" and options[name] is not None and options["errors_pointer"] is None:
@@ -179,7 +190,12 @@ connector = Connector(
             "Where to send; with body: document, '{field}' takes a value of the document.",
             also=("endpoint",),
         ),
-        Option("method", "string", "The method.", "POST", choices=("POST", "PUT", "PATCH", "DELETE")),
+        Option(
+            "method",
+            "expression",
+            "The method; with body: document, an expression such as {$cond: [$deleted, DELETE, PUT]}.",
+            "POST",
+        ),
         Option(
             "body",
             "string",
@@ -187,8 +203,21 @@ connector = Connector(
             "array",
             choices=BODIES,
         ),
+        Option("value", "expression", "What is sent of a document: an expression. Unset: the document.", None),
         _HEADERS,
+        Option(
+            "document_headers",
+            "expression",
+            "With body: document, header names with an expression each. What is secret stands in headers.",
+            None,
+        ),
         Option("idempotency_header", "string", "The header for the idempotency key; empty: none.", "Idempotency-Key"),
+        Option(
+            "idempotency_key",
+            "expression",
+            "With body: document, the key: an expression such as $orderId. Unset: a hash of its place and text.",
+            None,
+        ),
         Option("concurrency", "integer", "With body: document, requests at a time; 1 keeps the order.", 8, minimum=1),
         _TIMEOUT,
         Option("retry_statuses", "list", "Answers after which to try again.", list(RETRIED), items="integer"),

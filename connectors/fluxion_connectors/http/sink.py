@@ -13,16 +13,16 @@ document, null or false where it went well.
 from __future__ import annotations
 
 import hashlib
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from fluxion_connectors.http.client import new_client, request
 from fluxion_connectors.http.failures import RETRIED, HttpError, HttpRefused, HttpUnavailable, failure_of, place_of
+from fluxion_connectors.http.outgoing import Layout, Outgoing, method_of
 from fluxion_connectors.http.pointer import found_at, parse_pointer
-from fluxion_connectors.http.templates import fields_in, fill
-from fluxion_flow.connect.encoding import encode_document
+from fluxion_connectors.http.templates import fields_in
+from fluxion_flow.connect.expressions import Expression
 from fluxion_flow.connect.secrets import redact
 from fluxion_flow.connect.spi import Batch, Cursor, DeliveryError, SinkWriter, StreamingSink
 
@@ -34,18 +34,22 @@ class HttpSink(StreamingSink):
     """Sends documents to ``url``; with the body ``document`` it may hold ``{field}``.
 
     ``body`` is ``array`` or ``lines`` (one request a batch) or ``document`` (one request each, ``concurrency`` at a
-    time; in order when that is 1). ``timeout`` is in seconds. ``retry_statuses`` are answers after which trying again
-    may help. Raises :class:`ValueError` for a pointer that is none.
+    time; in order when that is 1). ``value`` gives what is sent of a document; with ``document``, ``method``,
+    ``document_headers`` and ``idempotency_key`` may depend on it too. ``timeout`` is in seconds. ``retry_statuses`` are
+    answers after which trying again may help. Raises :class:`ValueError` for a pointer that is none, and for a method.
     """
 
     def __init__(
         self,
         url: str,
         *,
-        method: str = "POST",
+        method: Expression | str = "POST",
         body: str = "array",
+        value: Expression | None = None,
         headers: Mapping[str, str] | None = None,
+        document_headers: Expression | None = None,
         idempotency_header: str = "Idempotency-Key",
+        idempotency_key: Expression | None = None,
         concurrency: int = 8,
         timeout: float = 30.0,
         retry_statuses: Sequence[int] = RETRIED,
@@ -59,7 +63,23 @@ class HttpSink(StreamingSink):
         if body not in BODIES:
             raise ValueError(f"body must be one of {', '.join(BODIES)}, got {body!r}")
         self.url = url
-        self.method = method
+        if isinstance(method, Expression) and method.constant:
+            method = method.value
+        if body != "document":
+            if isinstance(method, Expression):
+                raise ValueError("a method that depends on a document needs body 'document'")
+            if document_headers is not None or idempotency_key is not None:
+                raise ValueError("headers and keys of single documents need body 'document'")
+        self.method = method if isinstance(method, Expression) else method_of(method)
+        self.layout = Layout(
+            url,
+            self.method,
+            value,
+            document_headers,
+            idempotency_key,
+            single=body == "document",
+            extended=extended_json,
+        )
         self.body = body
         self.headers = {name: str(value) for name, value in (headers or {}).items()}
         self.idempotency_header = idempotency_header
@@ -69,7 +89,6 @@ class HttpSink(StreamingSink):
         self.errors = None if errors_pointer is None else parse_pointer(errors_pointer)
         self.error_index = None if error_index_pointer is None else parse_pointer(error_index_pointer)
         self.error_message = None if error_message_pointer is None else parse_pointer(error_message_pointer)
-        self.extended_json = extended_json
         self.verify = verify
         self.ca_file = ca_file
 
@@ -111,26 +130,16 @@ class HttpWriter(SinkWriter):
             ca_file=sink.ca_file,
         )
         self._headers = {"Content-Type": CONTENT_TYPES[sink.body], **sink.headers}
-        self._fields = fields_in(sink.url)
         self._pool = ThreadPoolExecutor(connections, "http-sink") if single and connections > 1 else None
 
     def write(self, batch: Batch) -> None:
         """Raises :class:`DeliveryError` for single documents, :class:`HttpUnavailable` and :class:`HttpRefused` when
         nothing of the batch was taken.
         """
-        texts: list[bytes] = []
-        places: list[int] = []
-        errors: dict[int, Exception] = {}
-        for index, document in enumerate(batch.documents):
-            try:
-                texts.append(encode_document(document, self._sink.extended_json))
-                places.append(index)
-            except ValueError as error:
-                errors[index] = error
-        if texts:
-            keys = document_keys(batch, places, texts)
+        outgoing, errors = self._sink.layout.outgoing(batch)
+        if outgoing:
             send = self._send_each if self._sink.body == "document" else self._send_all
-            errors.update(send(batch, places, texts, keys))
+            errors.update(send(outgoing))
         if errors:
             raise DeliveryError(dict(sorted(errors.items())))
 
@@ -142,36 +151,36 @@ class HttpWriter(SinkWriter):
             self._pool.shutdown()
         self._client.close()
 
-    def _send_all(
-        self, batch: Batch, places: Sequence[int], texts: Sequence[bytes], keys: Sequence[str]
-    ) -> dict[int, Exception]:
+    def _send_all(self, outgoing: Sequence[Outgoing]) -> dict[int, Exception]:
+        texts = [one.text or b"" for one in outgoing]
         content = b"[" + b",".join(texts) + b"]" if self._sink.body == "array" else b"\n".join(texts) + b"\n"
-        key = hashlib.sha256("".join(keys).encode()).hexdigest()
-        answer = self._send(self._sink.url, content, key)
+        key = hashlib.sha256("".join(one.key for one in outgoing).encode()).hexdigest()
+        answer = self._send(str(self._sink.method), self._sink.url, content, key)
         if self._sink.errors is None:
             return {}
-        return {places[n]: error for n, error in self._errors_in(answer, len(texts)).items()}
+        return {outgoing[n].index: error for n, error in self._errors_in(answer, len(texts)).items()}
 
-    def _send_each(
-        self, batch: Batch, places: Sequence[int], texts: Sequence[bytes], keys: Sequence[str]
-    ) -> dict[int, Exception]:
-        def send(n: int) -> Exception | None:
+    def _send_each(self, outgoing: Sequence[Outgoing]) -> dict[int, Exception]:
+        def send(one: Outgoing) -> Exception | None:
             try:
-                url = fill(self._sink.url, batch.documents[places[n]]) if self._fields else self._sink.url
-                self._send(url, texts[n], keys[n])
+                self._send(one.method, one.url, one.text, one.key, one.headers)
             except (HttpError, ValueError) as error:
                 return error
             return None
 
         every: Callable[..., Any] = self._pool.map if self._pool is not None else map
-        answers = every(send, range(len(texts)))
-        return {place: error for place, error in zip(places, answers, strict=True) if error is not None}
+        answers = every(send, outgoing)
+        return {one.index: error for one, error in zip(outgoing, answers, strict=True) if error is not None}
 
-    def _send(self, url: str, content: bytes, key: str) -> Any:
-        headers = dict(self._headers)
+    def _send(
+        self, method: str, url: str, content: bytes | None, key: str, more: Mapping[str, str] | None = None
+    ) -> Any:
+        headers = {**self._headers, **(more or {})}
+        if content is None:
+            headers.pop("Content-Type", None)
         if self._sink.idempotency_header:
             headers[self._sink.idempotency_header] = key
-        response = request(self._client, self._sink.method, url, headers=headers, content=content)
+        response = request(self._client, method, url, headers=headers, content=content)
         failure = failure_of(response, self._sink.retry_statuses)
         if failure is not None:
             raise failure
@@ -206,17 +215,3 @@ class HttpWriter(SinkWriter):
             text = entry if sink.error_message is None else found_at(entry, sink.error_message)
             errors[index] = HttpRefused(f"{where}: document refused: {redact(str(text))[:200]}")
         return errors
-
-
-def document_keys(batch: Batch, places: Sequence[int], texts: Sequence[bytes]) -> list[str]:
-    """An idempotency key for each document: a hash of its source partition and position, its text, and its number among
-    the same texts from that position.
-    """
-    keys = []
-    seen: Counter[tuple[int, bytes]] = Counter()
-    for index, text in zip(places, texts, strict=True):
-        place = batch.positions[index] if len(batch.positions) else batch.position
-        at = f"{batch.partition}\0{place}\0{seen[place, text]}\0"
-        seen[place, text] += 1
-        keys.append(hashlib.sha256(at.encode() + text).hexdigest())
-    return keys

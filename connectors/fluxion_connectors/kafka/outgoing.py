@@ -11,7 +11,7 @@ from typing import Any, Protocol
 from confluent_kafka import Producer
 
 from fluxion_connectors.kafka.registry import Encode
-from fluxion_flow.connect.encoding import encode_document, encode_lines
+from fluxion_flow.connect.encoding import encode_lines, encode_value
 from fluxion_flow.connect.expressions import Expression
 from fluxion_flow.connect.spi import Batch
 
@@ -119,7 +119,7 @@ class Encoder:
         if value is None:
             return None
         if self._layout.format == "json":
-            return encode_document({"": value}, self._layout.extended)[4:-1]
+            return encode_value(value, self._layout.extended)
         if isinstance(value, str):
             return value.encode()
         if isinstance(value, bytes):
@@ -174,7 +174,7 @@ def to_bytes(value: Any) -> bytes | None:
         return value.encode()
     if value is None or value.__class__ is bytes:
         return value
-    text = encode_document({"": value})[4:-1]
+    text = encode_value(value)
     return text[1:-1] if text.startswith(b'"') else text
 
 

@@ -64,8 +64,22 @@ def _check_sink(options: Mapping[str, Any], where: Where, problems: Problems) ->
         for key in keys if not holds_reference(keys) else ():
             if key not in options["columns"]:
                 problems.add(where / "columns", f"has no column {key!r}, which is a key", "map it")
+    if options["row"] is not None:
+        _check_row(options, where / "row", problems)
     if options["create_table"] is not None and not holds_reference(options["create_table"]):
         check_columns(options["create_table"], keys, where / "create_table", problems)
+
+
+def _check_row(options: Mapping[str, Any], where: Where, problems: Problems) -> None:
+    row = options["row"]
+    if options["columns"] is not None:
+        problems.add(where, "columns say already what goes into a row", "give one of the two")
+    if isinstance(row, (bool, int, float, list)) or (isinstance(row, str) and not row.startswith("$")):
+        problems.add(where, "must be columns with an expression each, or an expression that gives them")
+    if isinstance(row, Mapping) and not any(str(name).startswith("$") for name in row):
+        for key in options["keys"] if not holds_reference(options["keys"]) else ():
+            if key not in row:
+                problems.add(where, f"has no column {key!r}, which is a key", "add it")
 
 
 _URL = Option(
@@ -113,6 +127,7 @@ connector = Connector(
         ),
         Option("keys", "list", "Columns that a row is found by; the table must hold them unique.", [], items="string"),
         Option("columns", "object", "Column: path of the field that goes into it ('$customer.id').", None),
+        Option("row", "expression", "The row, instead of columns: an object of columns with an expression each.", None),
         Option(
             "extra_fields",
             "string",
@@ -139,5 +154,5 @@ connector = Connector(
     check_source=_check_source,
     check_sink=_check_sink,
     discover_streams=discover_streams,
-    stored=lambda options: SqlStored(options["url"], options["table"], options["columns"], options["db_schema"]),
+    stored=SqlStored,
 )

@@ -52,6 +52,7 @@ class RowMaker:
     ``columns`` maps columns to field paths; without it each column of the table takes the field of its own name, and a
     field without a column is refused unless ``ignore_fields``. A field that a document lacks leaves its column out of
     the row. ``delete_when`` is the path of a field: a document where it is true deletes the row with its keys.
+    Where a row's values were made of the document by an expression, they are looked for fields instead of it.
     Raises :class:`SqlError` for a column that the table does not have.
     """
 
@@ -83,17 +84,21 @@ class RowMaker:
         if columns is None and self._marker is not None and self._marker not in known:
             self._fields = self._fields and self._fields | {self._marker}
 
-    def change(self, document: Document) -> Change:
-        """Raises :class:`RowRefused`."""
+    def change(self, document: Document, values: Any = None) -> Change:
+        """What a document does, or with ``values`` what these do for it. Raises :class:`RowRefused`."""
+        if values is None:
+            values = document
+        elif values.__class__ is not dict:
+            raise RowRefused(f"the row of table {self._table!r} must be an object, got {type(values).__name__}")
         if self._delete_when is not None and value_at(document, self._delete_when) is True:
-            return Change(self._row(document, self._key_plan), delete=True)
-        if self._fields is not None and not self._fields.issuperset(document):
-            field = next(field for field in document if field not in self._fields)
+            return Change(self._row(values, self._key_plan), delete=True)
+        if self._fields is not None and not self._fields.issuperset(values):
+            field = next(field for field in values if field not in self._fields)
             raise RowRefused(
                 f"field {field!r} has no column in table {self._table!r}; "
                 "add the column, map it in columns, or set extra_fields: ignore"
             )
-        return Change(self._row(document, self._plan))
+        return Change(self._row(values, self._plan))
 
     def _row(self, document: Document, plan: Sequence[_Cell]) -> Row:
         row: Row = {}

@@ -16,6 +16,7 @@ import copy
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import repeat
 from typing import Any
 
 from sqlalchemy import Connection, Engine, Table
@@ -27,6 +28,7 @@ from fluxion_connectors.sql.failures import RowRefused, SqlError, kind_of, reaso
 from fluxion_connectors.sql.rows import Change, RowMaker, key_of
 from fluxion_connectors.sql.statements import UPSERTS, delete_rows, insert_rows, upsert_rows
 from fluxion_connectors.sql.tables import create_missing, define_table, find_table, is_unique
+from fluxion_flow.connect.expressions import Expression
 from fluxion_flow.connect.spi import Batch, Cursor, DeliveryError, Document, SinkWriter, StreamingSink
 
 _DATABASE_ERRORS = (SQLAlchemyError, OSError, OverflowError, ValueError, TypeError)
@@ -36,9 +38,9 @@ class SqlSink(StreamingSink):
     """Rows of one table.
 
     ``mode`` is ``insert`` or ``upsert``, which takes ``keys``: columns that the table holds unique. ``columns`` maps
-    columns to field paths. ``extra_fields`` is ``refuse`` or ``ignore``. ``create_table`` maps columns to types.
-    ``position_name`` is the name under which ``fluxion_cursors`` keeps the source's positions; ``None`` makes it of the
-    pipeline's, the sink's and the table's name.
+    columns to field paths; ``row`` gives an object of columns and values instead. ``extra_fields`` is ``refuse`` or
+    ``ignore``. ``create_table`` maps columns to types. ``position_name`` is the name under which ``fluxion_cursors``
+    keeps the source's positions; ``None`` makes it of the pipeline's, the sink's and the table's name.
 
     Raises :class:`SqlError` when the URL's driver is missing.
     """
@@ -51,6 +53,7 @@ class SqlSink(StreamingSink):
         mode: str = "insert",
         keys: Sequence[str] = (),
         columns: Mapping[str, str] | None = None,
+        row: Expression | None = None,
         extra_fields: str = "refuse",
         delete_when: str | None = None,
         create_table: Mapping[str, Any] | None = None,
@@ -62,12 +65,15 @@ class SqlSink(StreamingSink):
             raise ValueError(f"mode must be 'insert' or 'upsert', got {mode!r}")
         if mode == "upsert" and not keys:
             raise ValueError("mode 'upsert' needs keys")
+        if row is not None and columns is not None:
+            raise ValueError("columns and row both say what goes into a row")
         self._url = database_url(url)
         self.table = table
         self.schema = db_schema
         self.mode = mode
         self.keys = tuple(keys or ())
         self.columns = columns
+        self.row = row
         self.ignore_fields = extra_fields == "ignore"
         self.delete_when = delete_when
         self.create_table = create_table
@@ -193,13 +199,17 @@ class SqlWriter(SinkWriter):
         """
         done = self._settled()
         work = _Work()
+        rows, failed = self._rows(batch)
         errors: dict[int, Exception] = {}
         places: list[int] = []
-        for index, document in enumerate(batch.documents):
+        for index, (document, row) in enumerate(zip(batch.documents, rows, strict=True)):
             if id(document) in done:
                 continue
+            if index in failed:
+                errors[index] = failed[index]
+                continue
             try:
-                work.changes.append(self._maker.change(document))
+                work.changes.append(self._maker.change(document, row))
                 work.documents.append(document)
                 places.append(index)
             except RowRefused as error:
@@ -220,6 +230,13 @@ class SqlWriter(SinkWriter):
 
     def close(self) -> None:
         self._engine.dispose()
+
+    def _rows(self, batch: Batch) -> tuple[Iterable[Any], Mapping[int, Exception]]:
+        """What ``row`` makes of each document: ``None`` without it, nothing at all for null."""
+        if self._sink.row is None:
+            return repeat(None, len(batch.documents)), {}
+        rows, failed = self._sink.row.values(batch)
+        return ({} if row is None else row for row in rows), failed
 
     def _hold(self, work: _Work, refused: Mapping[int, Exception]) -> None:
         """Keep what is good of a batch until the policy has decided about the rest."""

@@ -25,11 +25,14 @@ class SqlStored(StoredDocuments):
     A handle is the value of the column that holds the field ``id``.
     """
 
-    def __init__(self, url: str, table: str, columns: Mapping[str, str] | None, schema: str | None) -> None:
-        self._url = database_url(url)
-        self._name = table
-        self._columns = columns
-        self._schema = schema
+    def __init__(self, options: Mapping[str, Any]) -> None:
+        """Of a sink with these options. Raises :class:`ValueError` where rows do not tell what they were made of."""
+        if options["row"] is not None:
+            raise ValueError("its rows are made by an expression (row), so letters cannot be read back; use columns")
+        self._url = database_url(options["url"])
+        self._name = options["table"]
+        self._columns: Mapping[str, str] | None = options["columns"]
+        self._schema = options["db_schema"]
 
     def read(self) -> Iterator[StoredDocument]:
         """Raises :class:`DatabaseUnavailable`, and :class:`SqlError` when the rows cannot be read."""

@@ -30,7 +30,7 @@ from typing import Any
 import msgspec
 from sqlalchemy import types
 
-from fluxion_flow.connect.encoding import encode_document
+from fluxion_flow.connect.encoding import encode_value
 
 _PLAIN = frozenset((str, int, float, bool, bytes, Decimal, type(None)))
 _BOUND_AS_IS = _PLAIN - {Decimal}
@@ -62,7 +62,7 @@ def to_document_value(value: Any) -> Any:
 
 def json_text(value: Any) -> str:
     """``value`` as JSON; what JSON has no type for as text. Raises :class:`ValueError` when it cannot be written."""
-    return encode_document({"": value})[4:-1].decode()
+    return encode_value(value).decode()
 
 
 def from_json_text(text: str | bytes) -> Any:

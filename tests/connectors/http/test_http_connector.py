@@ -71,6 +71,17 @@ def test_every_problem_is_reported() -> None:
     assert problems_of("sink", url="http://host", body="document", errors_pointer="") == [
         "sink.errors_pointer: is for the answer to a batch; leave it out, or set body: array"
     ]
+    assert problems_of(
+        "sink", url="http://host", method="$m", document_headers={"A": "$a"}, idempotency_key="$id", value={"$foo": 1}
+    ) == [
+        "sink.document_headers: is for requests of single documents; set body: document",
+        "sink.idempotency_key: is for requests of single documents; set body: document",
+        "sink.method: depends on a document; set body: document",
+        "sink.value.$foo: unknown operator '$foo'; did you mean '$floor'?",
+    ]
+    assert problems_of("sink", url="http://host", method="GET") == [
+        "sink.method: must be one of POST, PUT, PATCH, DELETE, got 'GET'"
+    ]
 
 
 @pytest.mark.parametrize(

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from datetime import datetime, timezone
 from typing import Any
 
 import pytest
 from fluxion_connectors.http import HttpRefused, HttpSink, HttpUnavailable
 from http_server import Answer, Request, ScriptedServer
 
+from fluxion_flow.connect.expressions import Expression
 from fluxion_flow.connect.secrets import register_secret
 from fluxion_flow.connect.spi import Batch, DeliveryError
 from fluxion_flow.testing.connector_contract import SinkContract
@@ -110,6 +112,67 @@ def test_a_document_without_a_value_for_the_url_is_refused(
         write(HttpSink(f"{server.url}/{{id}}", body="document"), batch({"id": 1}, document))
     assert {index: str(error) for index, error in caught.value.errors.items()} == {1: expected}
     assert [request.path for request in server.requests] == ["/1"]
+
+
+def test_expressions_say_what_is_sent_of_a_document_and_how(server: ScriptedServer) -> None:
+    sink = HttpSink(
+        f"{server.url}/{{id}}",
+        body="document",
+        method=Expression({"$cond": ["$gone", "DELETE", "PUT"]}),
+        value=Expression({"$cond": ["$gone", None, {"total": "$total", "at": "$at"}]}),
+        headers={"X-Key": "k"},
+        document_headers=Expression({"X-Total": "$total", "X-At": "$at", "X-None": "$none"}),
+        idempotency_key=Expression({"$concat": ["order-", {"$toString": "$id"}]}),
+        concurrency=1,
+    )
+    moment = datetime(2026, 1, 2, 3, 4, 5, tzinfo=timezone.utc)
+    write(sink, batch({"id": 1, "total": 2.5, "at": moment}, {"id": 2, "gone": True}))
+    put, deleted = server.requests
+    assert (put.method, put.path, put.json()) == ("PUT", "/1", {"total": 2.5, "at": "2026-01-02T03:04:05Z"})
+    names = ("x-key", "x-total", "x-at", "x-none", "idempotency-key", "content-type")
+    assert [put.headers.get(name) for name in names] == [
+        "k", "2.5", "2026-01-02T03:04:05Z", None, "order-1", "application/json",
+    ]  # fmt: skip
+    assert (deleted.method, deleted.path, deleted.body) == ("DELETE", "/2", b"")
+    assert [deleted.headers.get(name) for name in names] == ["k", None, None, None, "order-2", None]
+
+
+@pytest.mark.parametrize(
+    ("document", "expected"),
+    [
+        ({"h": "a\r\nX-Evil: 1"}, "header 'X-H' would hold a line break or another character that headers cannot"),
+        ({"h": [1]}, "header 'X-H' cannot be a value of type list"),
+        ({"m": "GET"}, "the method must be one of POST, PUT, PATCH, DELETE, got 'GET'"),
+        ({"k": None}, "the idempotency key is null, missing or empty"),
+        ({"k": "ü"}, "the idempotency key would hold a line break or another character that headers cannot"),
+        ({"v": {"n": object()}}, "cannot be written as JSON: "),
+    ],
+)
+def test_a_document_that_makes_no_request_is_refused(server: ScriptedServer, document: Any, expected: str) -> None:
+    sink = HttpSink(
+        server.url,
+        body="document",
+        method=Expression("$m"),
+        value=Expression("$v"),
+        document_headers=Expression({"X-H": "$h"}),
+        idempotency_key=Expression("$k"),
+    )
+    good = {"m": "POST", "k": "k", "v": 1, "h": "h"}
+    with pytest.raises(DeliveryError) as caught:
+        write(sink, batch(good, {**good, **document}))
+    ((index, error),) = caught.value.errors.items()
+    assert index == 1
+    assert str(error).startswith(expected)
+    assert [request.json() for request in server.requests] == [1]
+
+
+def test_the_values_of_a_batch_go_in_one_request(server: ScriptedServer) -> None:
+    with pytest.raises(DeliveryError) as caught:
+        write(HttpSink(server.url, value=Expression("$v")), batch({"v": 1}, {}, {"v": {"a": "b"}}))
+    assert {index: str(error) for index, error in caught.value.errors.items()} == {
+        1: "the value is null or missing, and one request holds the values of a batch"
+    }
+    assert [request.json() for request in server.requests] == [[1, {"a": "b"}]]
 
 
 def test_documents_are_sent_concurrently_within_the_bound(server: ScriptedServer) -> None:

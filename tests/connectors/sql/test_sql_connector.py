@@ -94,6 +94,16 @@ def test_every_problem_of_a_sink_is_reported() -> None:
         "sink.columns: has no column 'id', which is a key; map it",
         "sink.create_table: has no column 'id', which is a key; add it",
     ]
+    assert problems_of("sink", url="sqlite://", table="t", keys=["id"], columns={"id": "$id"}, row={"a": "$a"}) == [
+        "sink.row: columns say already what goes into a row; give one of the two",
+        "sink.row: has no column 'id', which is a key; add it",
+    ]
+    assert problems_of("sink", url="sqlite://", table="t", row="id") == [
+        "sink.row: must be columns with an expression each, or an expression that gives them"
+    ]
+    assert problems_of("sink", url="sqlite://", table="t", row={"id": {"$foo": 1}}) == [
+        "sink.row.id.$foo: unknown operator '$foo'; did you mean '$floor'?"
+    ]
 
 
 TABLE = define_table("order", "shop", {"id": "string", "select": "number"}, ["id"])

@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from fluxion_connectors.sql import DatabaseUnavailable, RowRefused, SqlError, SqlSink
 from fluxion_connectors.sql.database import parse_url
 
+from fluxion_flow.connect.expressions import Expression
 from fluxion_flow.connect.spi import Batch, DeliveryError
 from fluxion_flow.testing.connector_contract import DOCUMENTS, SinkContract
 
@@ -208,6 +209,38 @@ def test_columns_take_values_from_paths(url: str) -> None:
     writer.write(batch({"customer": {"name": "Ada"}, "total": 2.5, "ignored": 1}, {"total": 1}))
     found = query(url, 'SELECT who, "select" FROM "odd ""table""" ORDER BY 2 DESC')
     assert found == [("Ada", 2.5), (None, 1.0)]
+    writer.close()
+
+
+def test_a_row_is_what_its_expression_makes_of_a_document(url: str) -> None:
+    row = Expression({"id": "$order.id", "v": {"$concat": ["$who", "-", {"$toString": "$order.n"}]}})
+    writer = make(url, mode="upsert", row=row, delete_when="gone").open("0", None)
+    good = [
+        {"order": {"id": 1, "n": 7}, "who": "a", "more": True},
+        {"order": {"id": 2}, "gone": True},
+        {"order": {"id": 3}},
+    ]
+    writer.write(batch({"order": {"id": 2, "n": 1}, "who": "b"}))
+    with pytest.raises(DeliveryError) as caught:
+        writer.write(batch(*good, {"who": "c"}, {"order": {"id": 4, "n": 1}, "who": 5}))
+    writer.flush()
+    assert query(url, "SELECT id, v FROM t ORDER BY id") == [(1, "a-7"), (3, None)]
+    first, second = (str(caught.value.errors[index]) for index in (3, 4))
+    assert list(caught.value.errors) == [3, 4]
+    assert first == "key column 'id' of table 't' has no value"
+    assert second.startswith("$concat") or "$concat" in second
+    writer.close()
+
+
+def test_an_expression_that_makes_no_row_refuses_its_document(url: str) -> None:
+    writer = make(url, row=Expression("$made"), extra_fields="refuse").open("0", None)
+    with pytest.raises(DeliveryError) as caught:
+        writer.write(batch({"made": {"id": 1}}, {"made": 5}, {}, {"made": {"id": 2, "w": 1}}))
+    assert {index: str(error).partition(";")[0] for index, error in caught.value.errors.items()} == {
+        1: "the row of table 't' must be an object, got int",
+        2: "key column 'id' of table 't' has no value",
+        3: "field 'w' has no column in table 't'",
+    }
     writer.close()
 
 
