@@ -1,14 +1,12 @@
-"""HTTP servers as targets of calls: an :mod:`httpx` client for each, many requests at the same time."""
+"""HTTP servers as targets of calls: a client for each, many requests at the same time."""
 
 from __future__ import annotations
 
-import queue
 import re
 import time
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -26,7 +24,9 @@ from fluxion_flow.enrich.failures import (
     ServerUnavailable,
     UnreadableAnswer,
 )
+from fluxion_flow.enrich.http_connections import HttpAnswer, HttpConnections, Timeouts
 from fluxion_flow.enrich.settings import Settings
+from fluxion_flow.enrich.templates import header_value
 from fluxion_flow.errors import Problems, Where
 
 if TYPE_CHECKING:
@@ -101,35 +101,30 @@ class HttpTarget(Target):
 
 
 class HttpClient:
-    """Requests to one server. ``headers`` of the connection go with each, redirects are not followed.
-
-    Every request under way has a transport of its own, which keeps its connection for the next request; the one
-    that was used last is taken first.
-    """
+    """Requests to one server. ``headers`` of the connection go with each, redirects are not followed."""
 
     def __init__(self, name: str, options: Mapping[str, Any], base: str) -> None:
-        """``base`` is the address that paths stand below, without a slash at its end."""
+        """``base`` is the address that paths stand below, without a slash at its end.
+
+        Raises :class:`CallRefused` for a header that cannot be sent.
+        """
         self.name = name
         self.base = base
         headers = {str(n): str(v) for n, v in (options["headers"] or {}).items()}
         for header, value in headers.items():
             if _SECRET_HEADER.search(header):
                 register_secret(value)
-        self._headers = [("User-Agent", USER_AGENT), ("Accept", "application/json, */*"), *headers.items()]
-        self._checked: bool = options["verify"]
-        self._ca_file: str | None = options["ca_file"]
+        mine = [("User-Agent", USER_AGENT), ("Accept", "application/json, */*"), *headers.items()]
+        self._headers = [_sent(n, header_value(n, v, f"connection '{name}'")) for n, v in mine]
         self._retried = frozenset(options["retry_statuses"])
-        self._idle: queue.LifoQueue[httpx.HTTPTransport] = queue.LifoQueue()
-        self._closed = False
+        self._connections = HttpConnections(checked=options["verify"], ca_file=options["ca_file"])
 
     def address(self, path: str) -> str:
         """The address of a path below the base; nothing in the path can be part of the server's name."""
         return self.base + ("" if not path or path[0] in "/?" else "/") + path
 
     def close(self) -> None:
-        self._closed = True
-        while not self._idle.empty():
-            self._idle.get().close()
+        self._connections.close()
 
     def request(self, request: HttpRequest, settings: Settings) -> Any:
         """The answer's content. Raises :class:`~fluxion_flow.enrich.failures.EnrichError`."""
@@ -145,71 +140,20 @@ class HttpClient:
 
     def _answer(self, request: HttpRequest, settings: Settings, started: float) -> HttpAnswer:
         """The whole answer. Raises what :mod:`httpx` does."""
-        import httpx
-
-        mine = {name.lower() for name, _ in request.headers}
-        headers = [(n, v) for n, v in self._headers if n.lower() not in mine] + list(request.headers)
-        until = None if settings.timeout is None else started + settings.timeout
+        headers = self._headers
+        if request.headers:
+            own = [_sent(name, value) for name, value in request.headers]
+            names = {name.lower() for name, _ in own}
+            headers = [header for header in headers if header[0].lower() not in names] + own
         wait = min(settings.read_timeout, settings.timeout or settings.read_timeout)
-        limits = {"connect": settings.connect_timeout, "read": wait, "write": wait, "pool": None}
-        sent = httpx.Request(
-            request.method, request.url, headers=headers, content=request.content, extensions={"timeout": limits}
-        )
-        transport = self._transport(request.url.startswith("https:"))
-        try:
-            response = transport.handle_request(sent)
-            parts = []
-            for part in response.iter_raw() if "content-encoding" not in response.headers else response.iter_bytes():
-                parts.append(part)
-                if until is not None and time.monotonic() > until:
-                    raise httpx.ReadTimeout("the answer took too long")
-        except BaseException:
-            transport.close()
-            raise
-        response.close()
-        if self._closed:
-            transport.close()
-        else:
-            self._idle.put(transport)
-        return HttpAnswer(response.status_code, response.reason_phrase, response.headers, b"".join(parts))
-
-    def _transport(self, encrypted: bool) -> httpx.HTTPTransport:
-        import httpx
-
-        try:
-            return self._idle.get_nowait()
-        except queue.Empty:
-            limits = httpx.Limits(max_connections=1, max_keepalive_connections=1)
-            return httpx.HTTPTransport(verify=self._trusted if encrypted else False, limits=limits)
-
-    @cached_property
-    def _trusted(self) -> Any:
-        """The certificates to trust; loading them takes long."""
-        import ssl
-
-        if not self._checked:
-            return False
-        return ssl.create_default_context(cafile=self._ca_file)
+        until = None if settings.timeout is None else started + settings.timeout
+        timeouts = Timeouts(settings.connect_timeout, wait, until)
+        return self._connections.send(request.method, request.url, headers, request.content, timeouts)
 
 
-@dataclass(frozen=True, slots=True)
-class HttpAnswer:
-    """What a server answered; ``content`` is decoded as its encoding says."""
-
-    status: int
-    reason: str
-    headers: httpx.Headers
-    content: bytes
-
-    @property
-    def text(self) -> str:
-        """The content as text, in the charset that the answer names, else UTF-8."""
-        kind = self.headers.get("content-type", "")
-        charset = kind.partition("charset=")[2].split(";")[0].strip().strip("\"'") or "utf-8"
-        try:
-            return self.content.decode(charset, "replace")
-        except LookupError:
-            return self.content.decode("utf-8", "replace")
+def _sent(name: str, value: str) -> tuple[bytes, bytes]:
+    """A header as it is sent."""
+    return name.encode("ascii"), value.encode("latin-1")
 
 
 def read(answer: HttpAnswer, request: HttpRequest) -> Any:
@@ -243,7 +187,9 @@ def _unanswered(error: Exception, request: HttpRequest) -> EnrichError:
     if isinstance(error, httpx.TimeoutException):
         what = "cannot be reached in time" if isinstance(error, httpx.ConnectTimeout) else "did not answer in time"
         return CallTimedOut(f"{title}: the server {what}", facts=facts)
-    if isinstance(error, httpx.HTTPError) and not isinstance(error, httpx.UnsupportedProtocol):
+    if isinstance(error, httpx.DecodingError):
+        return UnreadableAnswer(f"{title}: the answer is not in the encoding that it names", facts=facts)
+    if isinstance(error, (httpx.NetworkError, httpx.RemoteProtocolError)):
         what = "cannot be reached" if isinstance(error, httpx.ConnectError) else "broke the connection off"
         return ServerUnavailable(f"{title}: the server {what} ({type(error).__name__})", facts=facts)
     return CallRefused(f"{title}: the request cannot be sent ({type(error).__name__})", facts=facts)
