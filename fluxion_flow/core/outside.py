@@ -3,7 +3,8 @@
 An operator of this kind is a node like any other (:class:`~fluxion_flow.core.expressions.nodes.Ask`); what it generates
 calls ``env.ask``. The table of a batch's answers either holds the answer already, or the question is noted and
 :class:`Asked` ends the document's pass. When all documents of the batch have been tried, the questions are put to the
-:class:`Outside` together, and the documents that waited are evaluated again (:mod:`~fluxion_flow.core.rounds`).
+:class:`Outside` together, and the documents that waited are evaluated again (:mod:`~fluxion_flow.core.rounds`). The
+outside hears of each question at once, so that it can set to work while further documents are tried.
 So an operator is evaluated only where it is reached, documents keep their order, and a document that waits for nobody
 is evaluated once. An evaluation must come to the same questions again: it may depend on the document, the answers, and
 what a replay repeats, not on a clock.
@@ -117,6 +118,12 @@ class Outside(ABC):
     def peek(self, question: Question) -> Answer | None:
         """The answer, when it is at hand without any waiting."""
 
+    def expect(self, question: Question) -> None:  # noqa: B027
+        """The next :meth:`serve` will bring this question. Whoever can may set to work while others are thought up."""
+
+    def abandon(self) -> None:  # noqa: B027
+        """What was expected will not be put: nobody waits for its answer any more."""
+
     def begin(self) -> None:  # noqa: B027
         """A batch begins: what has changed outside may be seen from now on, and all its documents see the same."""
 
@@ -183,7 +190,9 @@ class Answers:
             question = Question(asker, what, env.partition, env.place(), turn)
             answer = self._outside.peek(question)
             if answer is None:
-                self._waiting[key] = question
+                if key not in self._waiting:
+                    self._waiting[key] = question
+                    self._outside.expect(question)
                 raise Asked
             self._known[key] = answer
         if answer.error is not None:
@@ -208,7 +217,12 @@ class Answers:
         answers = self._outside.serve(list(waiting.values()), self._context)
         self._known.update(zip(waiting, answers, strict=True))
 
+    def abandon(self) -> None:
+        """Nobody waits any more: forget the questions that have not been served."""
+        if self._waiting:
+            self._waiting.clear()
+            self._outside.abandon()
+
     def forget_failures(self) -> None:
         """Ask again, the next time, what had no answer."""
         self._known = {key: answer for key, answer in self._known.items() if answer.error is None}
-        self._waiting.clear()

@@ -33,15 +33,18 @@ def in_rounds(
     made: dict[int, list[Document]] = {}
     failures: dict[int, DocumentError] = {}
     waiting = list(range(len(documents)))
-    for _ in range(MAX_ROUNDS):
-        env.positions = [positions[i] for i in waiting]
-        waiting = _round(program, documents, waiting, env, made, failures)
-        if not waiting or (first and failures):
-            break
-        env.answers.serve()
-    else:
-        for i in waiting:
-            failures[i] = program.failure(i, Where(), AskFailed(f"asked {MAX_ROUNDS} times, each time something else"))
+    try:
+        for _ in range(MAX_ROUNDS):
+            env.positions = [positions[i] for i in waiting]
+            waiting = _round(program, documents, waiting, env, made, failures)
+            if not waiting or (first and failures):
+                break
+            env.answers.serve()
+        else:
+            text = f"asked {MAX_ROUNDS} times, each time something else"
+            failures.update({i: program.failure(i, Where(), AskFailed(text)) for i in waiting})
+    finally:
+        env.answers.abandon()
     env.positions = positions
     env.start(documents, len(program))
     out = [document for i in sorted(made) for document in made[i]]

@@ -1,19 +1,20 @@
 """The engine behind all enrichments: questions of a batch served at the same time, with caches and resilience.
 
 A worker has one :class:`Desk`. Its calls run on threads of the desk's own, where nothing of Bytewax is, as many for a
-connection as its ``concurrency``; the worker's thread waits for the answers to its batch. A call goes through these,
+connection as its ``concurrency``; the worker's thread waits for the answers to its batch. A call that takes one
+question begins when the question is heard of, while the worker thinks up more of them. A call goes through these,
 from the outside in: cache, joining of equal questions, concurrency, retry, rate limit, circuit breaker, timeout.
 
-Threads and not one asyncio loop: measured on 500 requests of 20 ms, 50 at the same time, httpx's blocking transport
-takes 0.7 ms of processor time a request, its asynchronous client (which looks through the whole pool of connections at
-each) 9 ms.
+Threads and not one asyncio loop: measured on 500 requests of 20 ms, 50 at the same time, httpx's asynchronous client
+(which looks through the whole pool of connections at each) takes 9 ms of processor time a request, its blocking
+transport 0.7 ms, and the engine below that 0.4 ms (:mod:`~fluxion_flow.enrich.http_connections`).
 """
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
@@ -71,7 +72,8 @@ class Desk(Outside):
         self._caches: dict[Hashable, AnswerCache] = {}
         self._pools: dict[Hashable, ThreadPoolExecutor] = {}
         self._ended = threading.Event()
-        self._under_way: Served | None = None
+        self._round = Round()
+        self._left_behind = False
 
     # -- on the worker's thread ------------------------------------------------------------------------------------
 
@@ -94,6 +96,22 @@ class Desk(Outside):
             return None
         except EnrichError as error:
             return Answer(error=error.again)
+
+    def expect(self, question: Question) -> None:
+        asker = enrichment_of(question)
+        if asker.shared and not asker.recorded and asker.merge == 1 and not self._ended.is_set():
+            key = _key_of(question)
+            if key not in self._round.calls:
+                self._start(asker, [key], [question.what])
+
+    def abandon(self) -> None:
+        self._next_round()
+
+    def _next_round(self) -> None:
+        """Calls that are still under way are left to end by themselves; those that have not begun are not made."""
+        before, self._round = self._round, Round()
+        before.stop.set()
+        self._left_behind = self._left_behind or bool(before.left)
 
     def begin(self) -> None:
         for asker in self._askers:
@@ -134,14 +152,13 @@ class Desk(Outside):
     def end(self) -> None:
         """The run cannot wait any more: calls under way are given up. May be called from any thread."""
         self._ended.set()
-        under_way = self._under_way
-        if under_way is not None:
-            under_way.done.set()
+        self._round.give_up()
 
     def close(self) -> None:
         self._ended.set()
+        self._next_round()
         for pool in self._pools.values():
-            pool.shutdown(wait=not self._under_way, cancel_futures=True)
+            pool.shutdown(wait=not self._left_behind, cancel_futures=True)
         clients, self._clients = self._clients, {}
         for client in clients.values():
             client.close()
@@ -185,61 +202,57 @@ class Desk(Outside):
         return pool
 
     def _serve(self, questions: Sequence[Question], context: StreamingContext) -> list[Answer]:
-        same: dict[Hashable, list[int]] = {}
+        keys: list[Hashable] = []
+        fresh: dict[Hashable, Question] = {}
+        seen: dict[Hashable, None] = {}
         for i, question in enumerate(questions):
-            asker = enrichment_of(question)
-            key: Hashable = i
-            if asker.shared:
-                key = (asker.target.key, asker.identity, question.what)
-                self._line(asker).tally.at_hand += key in same
-            same.setdefault(key, []).append(i)
-        calls = units([questions[places[0]] for places in same.values()], list(same.values()))
-        served = self._under_way = Served(len(questions), len(calls))
-        for unit in calls:
-            asker = enrichment_of(questions[unit[0][0]])
-            self._line(asker).threads.submit(self._unit, asker, questions, unit, served)
-        served.done.wait()
-        self._under_way = None
-        if self._ended.is_set() and (served.left or isinstance(served.broken, Ended)):
-            self._under_way = served
+            key = _key_of(question) if question.asker.shared else i
+            self._line(enrichment_of(question)).tally.at_hand += key in seen
+            if key not in self._round.calls:
+                fresh.setdefault(key, question)
+            seen[key] = None
+            keys.append(key)
+        for unit in units(fresh):
+            self._start(enrichment_of(fresh[unit[0]]), unit, [fresh[key].what for key in unit])
+        round_ = self._round
+        round_.wait()
+        if self._ended.is_set() and (round_.left or isinstance(round_.broken, Ended)):
             raise Interrupted(context.step, 0, None)
-        if served.broken is not None:
-            raise served.broken
-        for unit in calls:
-            asker = enrichment_of(questions[unit[0][0]])
-            cache = self._line(asker).cache
-            for places in unit if cache is not None else ():
-                answer = served.answers[places[0]]
-                if answer.error is None or places[0] in served.final:
-                    cache.put((asker.identity, questions[places[0]].what), answer)  # type: ignore[union-attr]
-        return served.answers
+        self._next_round()
+        if round_.broken is not None:
+            raise round_.broken
+        for key in seen:
+            call, number = round_.calls[key]
+            cache, answer = self._line(call.asker).cache, call.answers[number]
+            if cache is not None and (answer.error is None or call.final):
+                cache.put((call.asker.identity, call.whats[number]), answer)
+        return [call.answers[number] for call, number in map(round_.calls.__getitem__, keys)]
+
+    def _start(self, asker: Enrichment, keys: Sequence[Hashable], whats: list[Any]) -> None:
+        call = Call(asker, whats)
+        self._round.add(call, keys)
+        self._line(asker).threads.submit(self._make, call, self._round)
 
     # -- on the threads of calls -----------------------------------------------------------------------------------
 
-    def _unit(
-        self, asker: Enrichment, questions: Sequence[Question], unit: Sequence[list[int]], served: Served
-    ) -> None:
-        """One call, for one question or for several that it can take together."""
+    def _make(self, call: Call, round_: Round) -> None:
         try:
-            whats = [questions[places[0]].what for places in unit]
-            try:
-                made = [Answer(value) for value in self._attempts(asker, self._line(asker), whats)]
-            except EnrichError as error:
-                made = [Answer(error=error.again)] * len(unit)
-                if not error.retryable:
-                    served.final.update(places[0] for places in unit)
-            for places, answer in zip(unit, made, strict=True):
-                for i in places:
-                    served.answers[i] = answer
+            if round_.stop.is_set():
+                raise Ended
+            call.answers = [Answer(value) for value in self._attempts(call.asker, call.whats, round_.stop)]
+        except EnrichError as error:
+            call.answers = [Answer(error=error.again)] * len(call.whats)
+            call.final = not error.retryable
         except BaseException as error:  # noqa: BLE001 - a mistake of ours must end the run, not hang it
-            served.broken = error
+            round_.broken = error
         finally:
-            served.ended()
+            round_.ended()
 
-    def _attempts(self, asker: Enrichment, line: Line, whats: list[Any]) -> list[Any]:
+    def _attempts(self, asker: Enrichment, whats: list[Any], stop: threading.Event) -> list[Any]:
+        line = self._line(asker)
         attempt = 1
         while True:
-            error = self._turn(asker, line)
+            error = self._turn(asker, line, stop)
             if error is None:
                 started = self._clock()
                 try:
@@ -262,16 +275,16 @@ class Desk(Outside):
             if decision.kind != "retry":
                 raise error
             attempt += 1
-            self._sleep(decision.delay)
+            _sleep(decision.delay, stop)
 
-    def _turn(self, asker: Enrichment, line: Line) -> EnrichError | None:
+    def _turn(self, asker: Enrichment, line: Line, stop: threading.Event) -> EnrichError | None:
         """Wait for the rate limit and the breaker. An error: the call may not be made."""
         if line.limiter is not None:
             wait = line.limiter.reserve()
             if wait is None:
                 text = f"{asker.title}: the rate limit would keep the call waiting for too long"
                 return RateLimited(text, retryable=True)
-            self._sleep(wait)
+            _sleep(wait, stop)
         while (wait := line.runner.begin()) > 0:
             breaker, config = line.runner.breaker, asker.settings.policy.breaker
             assert breaker is not None
@@ -279,13 +292,8 @@ class Desk(Outside):
             if config.when_open == "divert":
                 text = f"{asker.title}: circuit breaker '{breaker.name}' is open; it may be asked again in {wait:.1f} s"
                 return BreakerOpen(text, retryable=True)
-            self._sleep(wait)
+            _sleep(wait, stop)
         return None
-
-    def _sleep(self, seconds: float) -> None:
-        """Wait; the end of the run ends it."""
-        if seconds > 0 and self._ended.wait(seconds):
-            raise Ended
 
     def _call(self, asker: Enrichment, whats: list[Any]) -> list[Any]:
         client = self._clients.get(asker.target.key)
@@ -300,26 +308,69 @@ class Desk(Outside):
 
 
 class Ended(BaseException):
-    """The run is ending; the call at hand is given up."""
+    """Nobody waits any more; the call at hand is given up."""
 
 
-class Served:
-    """The answers to one batch's questions while calls are under way; ``left`` is how many calls are."""
+@dataclass(eq=False)
+class Call:
+    """One call, for one question or for several that it takes together. ``final``: asking again cannot help."""
 
-    def __init__(self, questions: int, calls: int) -> None:
-        self.answers = [Answer()] * questions
-        self.final: set[int] = set()
-        self.left = calls
+    asker: Enrichment
+    whats: list[Any]
+    answers: list[Answer] = field(default_factory=list)
+    final: bool = False
+
+
+class Round:
+    """The calls for one round of questions, which may begin before all questions are known."""
+
+    def __init__(self) -> None:
+        self.calls: dict[Hashable, tuple[Call, int]] = {}
+        """By question, its call and its number in it."""
+        self.left = 0
+        """How many calls have not ended."""
         self.broken: BaseException | None = None
-        self.done = threading.Event()
+        self.stop = threading.Event()
+        """Set when nobody waits any more: what has not begun is not made, and waits end."""
+        self._done = threading.Event()
+        self._done.set()
         self._lock = threading.Lock()
+
+    def add(self, call: Call, keys: Sequence[Hashable]) -> None:
+        """A call begins, for these questions."""
+        self.calls.update((key, (call, number)) for number, key in enumerate(keys))
+        with self._lock:
+            self.left += 1
+            self._done.clear()
 
     def ended(self) -> None:
         """One call has ended."""
         with self._lock:
             self.left -= 1
             if not self.left:
-                self.done.set()
+                self._done.set()
+
+    def wait(self) -> None:
+        """Wait for the calls, or for :meth:`give_up`."""
+        if not self.stop.is_set():
+            self._done.wait()
+
+    def give_up(self) -> None:
+        """Wait no more. May be called from any thread."""
+        self.stop.set()
+        self._done.set()
+
+
+def _sleep(seconds: float, stop: threading.Event) -> None:
+    """Wait on a thread of calls. Raises :class:`Ended` when nobody waits for the call any more."""
+    if seconds > 0 and stop.wait(seconds):
+        raise Ended
+
+
+def _key_of(question: Question) -> Hashable:
+    """Equal for questions that one call answers."""
+    asker = enrichment_of(question)
+    return (asker.target.key, asker.identity, question.what)
 
 
 def enrichment_of(question: Question) -> Enrichment:
@@ -328,18 +379,16 @@ def enrichment_of(question: Question) -> Enrichment:
     return question.asker
 
 
-def units(questions: Sequence[Question], places: Sequence[list[int]]) -> list[list[list[int]]]:
+def units(questions: Mapping[Hashable, Question]) -> list[list[Hashable]]:
     """Which questions go into one call: those of one operator that merges them, as many as it takes, in order."""
-    groups: dict[Hashable, list[list[int]]] = {}
-    for number, (question, where) in enumerate(zip(questions, places, strict=True)):
+    groups: dict[Hashable, list[Hashable]] = {}
+    sizes: dict[Hashable, int] = {}
+    for key, question in questions.items():
         asker = enrichment_of(question)
-        groups.setdefault(id(asker) if asker.merge > 1 else ("alone", number), []).append(where)
-    sizes = {id(q.asker): enrichment_of(q).merge for q in questions}
-    found: list[list[list[int]]] = []
-    for key, group in groups.items():
-        size = sizes[key] if isinstance(key, int) else 1
-        found += [group[at : at + size] for at in range(0, len(group), size)]
-    return found
+        group = id(asker) if asker.merge > 1 else ("alone", key)
+        sizes[group] = asker.merge
+        groups.setdefault(group, []).append(key)
+    return [keys[at : at + sizes[group]] for group, keys in groups.items() for at in range(0, len(keys), sizes[group])]
 
 
 def outcome_of(error: EnrichError) -> str:
