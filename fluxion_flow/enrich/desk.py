@@ -7,7 +7,7 @@ from the outside in: cache, joining of equal questions, concurrency, retry, rate
 
 Threads and not one asyncio loop: measured on 500 requests of 20 ms, 50 at the same time, httpx's asynchronous client
 (which looks through the whole pool of connections at each) takes 9 ms of processor time a request, its blocking
-transport 0.7 ms, and the engine below that 0.4 ms (:mod:`~fluxion_flow.enrich.http_connections`).
+transport 0.75 ms, and the engine below that 0.45 ms (:mod:`~fluxion_flow.enrich.http_connections`).
 """
 
 from __future__ import annotations

@@ -77,8 +77,9 @@ class TableAsker(Enrichment):
         return self.perform_many(client, [what])[0]
 
     def perform_many(self, client: SqlClient, whats: Sequence[Any]) -> list[Any]:
-        from fluxion_connectors.sql.values import to_document_value
         from sqlalchemy import or_, select
+
+        from fluxion_flow.connect.sql.values import to_document_value
 
         table = client.table(self.table, self.schema or None)
         column = self._column(table, self.field)
@@ -110,8 +111,9 @@ class TableAsker(Enrichment):
 
 def _bindable(column: Column[Any], what: Key, dialect: str) -> Any:
     """The value as the column can be compared with it; ``None`` where no row can hold it."""
-    from fluxion_connectors.sql.values import binder
     from sqlalchemy import types
+
+    from fluxion_flow.connect.sql.values import binder
 
     kind, value = what
     if kind == "null" or kind not in _kinds(column.type, dialect):

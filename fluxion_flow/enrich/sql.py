@@ -46,10 +46,10 @@ class SqlTarget(Target):
         opened_options(self._named, OPTIONS, problems)
 
     def open(self, settings: Settings) -> SqlClient:
-        from fluxion_connectors.sql.database import database_url
-        from fluxion_connectors.sql.failures import SqlError
-        from fluxion_connectors.sql.values import from_json_text, json_text
         from sqlalchemy import create_engine
+
+        from fluxion_flow.connect.sql.address import SqlError, database_url
+        from fluxion_flow.connect.sql.values import from_json_text, json_text
 
         problems = Problems()
         options = opened_options(self._named, OPTIONS, problems)
@@ -105,7 +105,7 @@ class SqlClient:
 
     def query(self, statement: Any, values: Mapping[str, Any], *, limit: int | None = None) -> list[dict[str, Any]]:
         """The rows of a statement as documents, at most ``limit``; none for a statement that gives no rows."""
-        from fluxion_connectors.sql.values import to_document_value
+        from fluxion_flow.connect.sql.values import to_document_value
 
         if self.engine.dialect.name == "sqlite":
             values = {name: _for_sqlite(value) for name, value in values.items()}
@@ -158,7 +158,7 @@ def bound(value: Any, title: str, name: str) -> Any:
     if isinstance(value, datetime.datetime):
         return value
     if isinstance(value, (dict, list)):
-        from fluxion_connectors.sql.values import json_text
+        from fluxion_flow.connect.sql.values import json_text
 
         try:
             return json.dumps(value) if _is_plain(value) else json_text(value)

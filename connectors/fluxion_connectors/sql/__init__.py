@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from fluxion_connectors.sql.database import parse_url
 from fluxion_connectors.sql.discovery import discover_streams
-from fluxion_connectors.sql.failures import DatabaseUnavailable, RowRefused, SqlError
+from fluxion_connectors.sql.failures import DatabaseUnavailable, RowRefused
 from fluxion_connectors.sql.sink import SqlSink, SqlWriter
 from fluxion_connectors.sql.source import PAGE_SIZE, SqlReader, SqlSource
 from fluxion_connectors.sql.stored import SqlStored
@@ -15,6 +14,7 @@ from fluxion_connectors.sql.tables import check_columns
 from fluxion_flow.connect.options import Option
 from fluxion_flow.connect.registry import Connector
 from fluxion_flow.connect.secrets import holds_reference
+from fluxion_flow.connect.sql.address import SqlError, parse_url
 from fluxion_flow.errors import Problems, Where
 
 __all__ = [

@@ -8,10 +8,11 @@ from typing import Any
 from sqlalchemy import inspect, types
 from sqlalchemy.exc import SQLAlchemyError
 
-from fluxion_connectors.sql.database import database_url, engine_of
+from fluxion_connectors.sql.database import engine_of
 from fluxion_connectors.sql.failures import said
 from fluxion_connectors.sql.positions import TABLE
 from fluxion_flow.connect.registry import StreamInfo
+from fluxion_flow.connect.sql.address import database_url
 
 _KINDS: tuple[tuple[type[types.TypeEngine[Any]], dict[str, Any]], ...] = (
     (types.Boolean, {"type": "boolean"}),

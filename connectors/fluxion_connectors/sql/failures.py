@@ -12,7 +12,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError, StatementError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from fluxion_flow.connect.secrets import redact
-from fluxion_flow.errors import FluxionError
+from fluxion_flow.connect.sql.address import SqlError
 
 Kind = Literal["unavailable", "row", "fatal"]
 
@@ -24,12 +24,6 @@ _NOT_LET_IN = re.compile(
     r"authentication failed|pg_hba|no password|(role|database|user) .* does not exist|Access denied"
 )
 _ROW_CLASSES = {"IntegrityError", "DataError"}
-
-
-class SqlError(FluxionError):
-    """A database refused what was asked of it; asking again changes nothing."""
-
-    retryable = False
 
 
 class DatabaseUnavailable(SqlError, ConnectionError):

@@ -8,9 +8,10 @@ from typing import Any
 
 from sqlalchemy import Table
 
-from fluxion_connectors.sql.failures import RowRefused, SqlError
-from fluxion_connectors.sql.values import binder
+from fluxion_connectors.sql.failures import RowRefused
 from fluxion_flow.connect.spi import Document
+from fluxion_flow.connect.sql.address import SqlError
+from fluxion_flow.connect.sql.values import binder
 from fluxion_flow.errors import did_you_mean
 
 Row = dict[str, Any]

@@ -23,13 +23,14 @@ from sqlalchemy import Connection, Engine, Table
 from sqlalchemy.exc import SQLAlchemyError
 
 from fluxion_connectors.sql import positions
-from fluxion_connectors.sql.database import database_url, engine_of, shown
-from fluxion_connectors.sql.failures import RowRefused, SqlError, kind_of, reason, said
+from fluxion_connectors.sql.database import engine_of, shown
+from fluxion_connectors.sql.failures import RowRefused, kind_of, reason, said
 from fluxion_connectors.sql.rows import Change, RowMaker, key_of
 from fluxion_connectors.sql.statements import UPSERTS, delete_rows, insert_rows, upsert_rows
 from fluxion_connectors.sql.tables import create_missing, define_table, find_table, is_unique
 from fluxion_flow.connect.expressions import Expression
 from fluxion_flow.connect.spi import Batch, Cursor, DeliveryError, Document, SinkWriter, StreamingSink
+from fluxion_flow.connect.sql.address import SqlError, database_url
 
 _DATABASE_ERRORS = (SQLAlchemyError, OSError, OverflowError, ValueError, TypeError)
 

@@ -20,11 +20,13 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, FromClause, Select, and_, bindparam, column, or_, select, text
 from sqlalchemy.exc import SQLAlchemyError
 
-from fluxion_connectors.sql.database import database_url, engine_of, shown
-from fluxion_connectors.sql.failures import SqlError, said
+from fluxion_connectors.sql.database import engine_of, shown
+from fluxion_connectors.sql.failures import said
+from fluxion_connectors.sql.places import pack_place, unpack_place
 from fluxion_connectors.sql.tables import find_table
-from fluxion_connectors.sql.values import pack_place, to_document_value, unpack_place
 from fluxion_flow.connect.spi import Batch, Cursor, SourceReader, StreamingSource
+from fluxion_flow.connect.sql.address import SqlError, database_url
+from fluxion_flow.connect.sql.values import to_document_value
 from fluxion_flow.errors import did_you_mean
 
 PAGE_SIZE = 1000

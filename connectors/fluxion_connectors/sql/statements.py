@@ -9,7 +9,7 @@ from sqlalchemy import Table, and_, bindparam, delete, insert
 from sqlalchemy.dialects import mysql, postgresql, sqlite
 from sqlalchemy.sql import Executable
 
-from fluxion_connectors.sql.failures import SqlError
+from fluxion_flow.connect.sql.address import SqlError
 
 UPSERTS = ("sqlite", "postgresql", "mysql", "mariadb")
 """Databases that we know the upsert of."""

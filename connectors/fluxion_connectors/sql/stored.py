@@ -8,12 +8,13 @@ from typing import Any
 from sqlalchemy import Table, delete, inspect, select
 from sqlalchemy.exc import SQLAlchemyError
 
-from fluxion_connectors.sql.database import database_url, engine_of
-from fluxion_connectors.sql.failures import SqlError, said
+from fluxion_connectors.sql.database import engine_of
+from fluxion_connectors.sql.failures import said
 from fluxion_connectors.sql.rows import field_path
 from fluxion_connectors.sql.tables import find_table
-from fluxion_connectors.sql.values import to_document_value
 from fluxion_flow.connect.spi import Document
+from fluxion_flow.connect.sql.address import SqlError, database_url
+from fluxion_flow.connect.sql.values import to_document_value
 from fluxion_flow.connect.stored import StoredDocument, StoredDocuments
 
 _ERRORS = (SQLAlchemyError, OSError, ValueError, TypeError)

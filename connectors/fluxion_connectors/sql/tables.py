@@ -27,7 +27,7 @@ from sqlalchemy import Column, Connection, Engine, MetaData, Table, inspect, tex
 from sqlalchemy.dialects import mysql, postgresql
 from sqlalchemy.exc import NoSuchTableError, SQLAlchemyError
 
-from fluxion_connectors.sql.failures import SqlError
+from fluxion_flow.connect.sql.address import SqlError
 from fluxion_flow.errors import Problems, Where, did_you_mean
 
 _TYPES: dict[str, types.TypeEngine[Any]] = {

@@ -17,11 +17,12 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from fluxion_connectors.sql.database import parse_url
 from kill_runs import EXPECTED, TopicJob, missing_and_repeated
 from servers.http_server import Answer, Request, ScriptedServer
 from servers.kafka import Kafka, new_topic, records
 from servers.postgres import postgres, postgres_url
+
+from fluxion_flow.connect.sql.address import parse_url
 
 __all__ = ["postgres", "postgres_url"]
 

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 from fluxion_connectors.sql import DatabaseUnavailable, SqlError, SqlSink, SqlSource
-from fluxion_connectors.sql.database import parse_url
 from postgres import PASSWORD, PostgresServer
 from test_sql_sink import batch, make, positions, query
 
+from fluxion_flow.connect.sql.address import parse_url
 from fluxion_flow.testing.connector_contract import read_all
 
 

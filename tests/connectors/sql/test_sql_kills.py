@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from fluxion_connectors.sql.database import parse_url
+
+from fluxion_flow.connect.sql.address import parse_url
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "integration"))
 

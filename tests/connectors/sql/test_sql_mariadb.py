@@ -12,11 +12,11 @@ import sqlalchemy as sa
 import test_sql_sink
 import test_sql_source
 from fluxion_connectors.sql import DatabaseUnavailable, SqlError, SqlSink, SqlSource
-from fluxion_connectors.sql.database import parse_url
 from mariadb import PASSWORD, MariaServer
 from test_sql_sink import batch, make, query
 
 from fluxion_flow.connect.spi import DeliveryError
+from fluxion_flow.connect.sql.address import parse_url
 from fluxion_flow.testing.connector_contract import TransactionalSinkContract, read_all
 
 

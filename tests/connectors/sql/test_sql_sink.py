@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 from fluxion_connectors.sql import DatabaseUnavailable, RowRefused, SqlError, SqlSink
-from fluxion_connectors.sql.database import parse_url
 
 from fluxion_flow.connect.expressions import Expression
 from fluxion_flow.connect.spi import Batch, DeliveryError
+from fluxion_flow.connect.sql.address import parse_url
 from fluxion_flow.testing.connector_contract import DOCUMENTS, SinkContract
 
 UTC = dt.timezone.utc

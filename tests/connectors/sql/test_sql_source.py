@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 from fluxion_connectors.sql import SqlError, SqlSink, SqlSource
-from fluxion_connectors.sql.database import parse_url
 from test_sql_sink import COLUMNS, batch, query
 
 from fluxion_flow.connect.spi import Document
+from fluxion_flow.connect.sql.address import parse_url
 from fluxion_flow.testing.connector_contract import DOCUMENTS, ReplayableSourceContract, read_all
 
 UTC = dt.timezone.utc

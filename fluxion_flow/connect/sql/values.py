@@ -17,7 +17,6 @@ become text where the column holds text, and datetimes lose their zone, in UTC, 
 
 from __future__ import annotations
 
-import base64
 import datetime as dt
 import enum
 import json
@@ -126,40 +125,3 @@ def _scalar(value: Any, decimals: bool) -> Any:
     if isinstance(value, re.Pattern):
         return value.pattern
     raise ValueError(f"is a value of type {type(value).__name__}, which no column can hold")
-
-
-# ------------------------------------------------------------------------------------------------ positions in cursors
-
-
-def pack_place(value: Any) -> Any:
-    """A cursor column's value, with all its digits, as plain data."""
-    if isinstance(value, (str, int, float)):
-        return value
-    if isinstance(value, dt.datetime):
-        return {"at": value.isoformat()}
-    if isinstance(value, dt.date):
-        return {"date": value.isoformat()}
-    if isinstance(value, Decimal):
-        return {"decimal": str(value)}
-    if isinstance(value, uuid.UUID):
-        return {"uuid": str(value)}
-    if isinstance(value, (bytes, bytearray, memoryview)):
-        return {"bytes": base64.b64encode(bytes(value)).decode()}
-    return str(value)
-
-
-_UNPACK: dict[str, Callable[[str], Any]] = {
-    "at": dt.datetime.fromisoformat,
-    "date": dt.date.fromisoformat,
-    "decimal": Decimal,
-    "uuid": uuid.UUID,
-    "bytes": base64.b64decode,
-}
-
-
-def unpack_place(value: Any) -> Any:
-    """The value that :func:`pack_place` packed."""
-    if isinstance(value, dict):
-        ((kind, text),) = value.items()
-        return _UNPACK[kind](text)
-    return value

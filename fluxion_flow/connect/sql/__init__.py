@@ -1,0 +1,1 @@
+"""What whoever speaks to SQL databases needs, connectors and enrichments alike: addresses, and values of columns."""
