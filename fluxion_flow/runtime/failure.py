@@ -11,7 +11,8 @@ from pathlib import Path
 from traceback import walk_tb
 
 from ..connect.secrets import redact
-from ..core.program import reason
+from ..core.program import DocumentError, reason
+from ..core.values import EvaluationError
 from ..errors import FluxionError
 from ..policy.engine import GaveUp, Interrupted
 from ..policy.matching import root
@@ -19,6 +20,7 @@ from ..policy.matching import root
 _OURS = str(Path(__file__).parents[1])
 _CONNECTORS = "fluxion_connectors"
 
+GO_ON = "; to go on without what fails, let on_error skip it or send it to dead letters"
 
 _last: list[RunFailed] = []
 
@@ -44,7 +46,9 @@ class RunFailed(FluxionError):
         place = f", source partition {partition!r}" if partition else ""
         place += f", position {position}" if position is not None else ""
         tried = f", after {attempts} attempts" if attempts > 1 else ""
-        super().__init__(redact(f"pipeline {pipeline!r}, step {step}{place}{tried}: {self._what(error)}"))
+        one = bool(partition) and isinstance(error, (DocumentError, EvaluationError))
+        hint = GO_ON if one else ""
+        super().__init__(redact(f"pipeline {pipeline!r}, step {step}{place}{tried}: {self._what(error)}{hint}"))
         _last.append(self)
         del _last[:-1]
         for call in when_failed:

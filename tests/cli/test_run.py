@@ -167,7 +167,10 @@ def test_a_failed_run_ends_with_its_reason_and_without_a_traceback(copy_yaml, wr
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
     assert done.stderr.splitlines()[-2].startswith("pipeline 'copy', step stages[0].$set, source partition 'in.jsonl@")
-    assert done.stderr.splitlines()[-2].endswith(": stages[0].$set.b.$add: $add takes numbers and dates, got string")
+    assert done.stderr.splitlines()[-2].endswith(
+        ": stages[0].$set.b.$add: $add takes numbers and dates, got string; "
+        "to go on without what fails, let on_error skip it or send it to dead letters"
+    )
 
 
 def test_a_failed_run_as_json(copy_yaml, write):
@@ -175,7 +178,7 @@ def test_a_failed_run_as_json(copy_yaml, write):
     done = run(copy_yaml, "--json")
     data = json.loads(done.stdout)
     assert (done.returncode, data["exit_code"]) == (1, 1)
-    assert data["error"].endswith("$add takes numbers and dates, got string")
+    assert "$add takes numbers and dates, got string; to go on" in data["error"]
 
 
 def test_a_bad_definition_is_told_one_problem_a_line(write):

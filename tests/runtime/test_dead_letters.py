@@ -13,6 +13,7 @@ from trial import DEAD, Policy, ids, numbered, retry, run
 
 from fluxion_flow import PipelineBuilder, pipeline, secret
 from fluxion_flow.connect.encoding import from_extended
+from fluxion_flow.runtime.failure import GO_ON
 
 REPLAYED = {"type": "memory", "name": "dead", "replays": True}
 DOUBLE = {"$set": {"m": {"$multiply": ["$n", 2]}}}
@@ -197,6 +198,7 @@ def test_no_secret_is_in_a_letter_or_a_message(
     line = ask.__code__.co_firstlineno + 2
     assert run(data).error == (
         "pipeline 'trial', step stages[0].$set, source partition '00000', position 2: stages[0].$set.m.$function: "
-        f"ConnectionError: GET https://user:***@host/?key=*** was refused (raised in {__file__}, line {line}, in ask)"
+        f"ConnectionError: GET https://user:***@host/?key=*** was refused "
+        f"(raised in {__file__}, line {line}, in ask){GO_ON}"
     )
     assert TOKEN not in caplog.text

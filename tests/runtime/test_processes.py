@@ -10,6 +10,7 @@ from flow_processes import COUNTING, EXPECTED, HALF, Flow, ended, free_ports
 from trial import ids
 
 from fluxion_flow.runtime.drain import EXIT_DRAIN_TIMEOUT
+from fluxion_flow.runtime.failure import GO_ON
 
 
 @pytest.mark.parametrize(("by", "first", "second"), [(signal.SIGTERM, 1, 2), (signal.SIGINT, 2, 1)])
@@ -166,7 +167,7 @@ def test_a_failing_run_says_what_and_where_once_and_no_secret(tmp_path: Path, wo
     assert line.startswith("pipeline 'failing', step stages[0].$set, source partition '0000")
     assert line.endswith(
         "', position 3: stages[0].$set.price.$function: ValueError: cannot price with *** "
-        f"(raised in {tmp_path}/flow.py, line 32, in price)"
+        f"(raised in {tmp_path}/flow.py, line 32, in price){GO_ON}"
     )
 
 

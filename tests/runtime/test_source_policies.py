@@ -13,6 +13,7 @@ from trial import DEAD, Policy, ids, numbered, retry, run
 from fluxion_flow import PipelineBuilder, StreamingErrorPolicy, pipeline
 from fluxion_flow.connect.spi import Batch, Cursor, Reject, SourceReader, StreamingSource
 from fluxion_flow.runtime import source as runtime_source
+from fluxion_flow.runtime.failure import GO_ON
 
 
 @pytest.fixture(autouse=True)
@@ -114,7 +115,7 @@ def test_an_undecodable_record_ends_the_run_by_default(tmp_path: Path, policy: S
     partition = f"{tmp_path}/in.jsonl@000000000000000"
     assert run(data.on_error(policy)).error == (
         f"pipeline 'trial', step source, source partition '{partition}', position 20: "
-        "is not valid JSON: Input data was truncated"
+        f"is not valid JSON: Input data was truncated{GO_ON}"
     )
     assert collected("out") == []
 

@@ -9,6 +9,7 @@ from fluxion_connectors.memory import MemorySink, MemorySource, collected
 from trial import DEAD, Outcome, Policy, ids, numbered, retry, run
 
 from fluxion_flow import PipelineBuilder, StreamingErrorPolicy, StreamingMetricsListener, pipeline
+from fluxion_flow.runtime.failure import GO_ON
 
 DOUBLE = {"$set": {"m": {"$multiply": ["$n", 2]}}}
 FUSED = [{"$match": {"_id": {"$gte": 0}}}, DOUBLE, {"$project": {"m": 1}}]
@@ -55,16 +56,17 @@ def test_poison_in_a_fused_run(
 @pytest.mark.parametrize("granularity", ["batch", "document"])
 def test_fail_fast_names_pipeline_step_partition_and_position(granularity: str) -> None:
     outcome = run(flow(FUSED, Policy.fail_fast(), 5, 6), granularity=granularity)
-    assert outcome.error == f"pipeline 'trial', step stages[1].$set, source partition '00000', position 5: {REASON}"
+    assert (
+        outcome.error == f"pipeline 'trial', step stages[1].$set, source partition '00000', position 5: {REASON}{GO_ON}"
+    )
     assert outcome.failures() == {"abort": 1}
 
 
 @pytest.mark.parametrize("granularity", ["batch", "document"])
 def test_a_retry_that_runs_out_ends_the_run(granularity: str) -> None:
     outcome = run(flow(FUSED, retry(3), 5), granularity=granularity)
-    assert outcome.error == (
-        f"pipeline 'trial', step stages[1].$set, source partition '00000', position 5, after 3 attempts: {REASON}"
-    )
+    place = "pipeline 'trial', step stages[1].$set, source partition '00000', position 5"
+    assert outcome.error == f"{place}, after 3 attempts: {REASON}{GO_ON}"
     assert outcome.failures() == {"retry": 2, "abort": 1}
 
 
@@ -157,7 +159,7 @@ def test_a_failing_combine_names_the_position() -> None:
     outcome = run(flow([TOTAL], Policy.fail_fast(), 6))
     assert outcome.error == (
         "pipeline 'trial', step stages[0].$group, source partition '00000', position 6: "
-        "stages[0].$group.total.$sum.$multiply: $multiply takes numbers, got string"
+        f"stages[0].$group.total.$sum.$multiply: $multiply takes numbers, got string{GO_ON}"
     )
 
 
@@ -186,7 +188,7 @@ def test_a_failure_behind_a_group_names_no_position_of_the_source() -> None:
     outcome = run(flow(BEHIND, Policy.fail_fast(), 3), state_partitions=1)
     assert outcome.error == (
         "pipeline 'trial', step stages[1].$set, source partition 'group/00000': "
-        "stages[1].$set.m.$multiply: $multiply takes numbers, got string"
+        f"stages[1].$set.m.$multiply: $multiply takes numbers, got string{GO_ON}"
     )
 
 
@@ -213,7 +215,7 @@ def test_the_position_of_a_failure_behind_an_unwind_is_the_records() -> None:
     flow = pipeline("trial").source(MemorySource(documents)).stages(UNWOUND).sink(MemorySink("out"))
     assert run(flow).error == (
         "pipeline 'trial', step stages[1].$set, source partition '00000', position 1: "
-        "stages[1].$set.m.$multiply: $multiply takes numbers, got string"
+        f"stages[1].$set.m.$multiply: $multiply takes numbers, got string{GO_ON}"
     )
 
 

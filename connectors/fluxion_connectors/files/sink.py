@@ -160,7 +160,11 @@ class FilesWriter(SinkWriter):
                 f"{path!r} is gone, and {known} at byte {size} of it; "
                 f"{_RESTORE if positions is None else f'restore it, or delete {positions_path(path)!r}'}"
             )
-        os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
+        folder = os.path.dirname(path) or "."
+        try:
+            os.makedirs(folder, exist_ok=True)
+        except (FileExistsError, NotADirectoryError):
+            raise OSError(f"{path!r} cannot be made: {folder!r} is not a folder; correct the path") from None
         self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
         try:
             if not stat.S_ISREG(os.fstat(self._descriptor).st_mode):

@@ -284,3 +284,12 @@ def test_only_regular_files_are_written() -> None:
     with pytest.raises(OSError) as caught:
         FilesSink("/dev/null").open("0", None)
     assert str(caught.value) == ("'/dev/null' is not a regular file; to print documents use the connector 'stdio'")
+
+
+@pytest.mark.parametrize("path", ["taken/out.jsonl", "taken/below/out.jsonl"])
+def test_a_folder_that_is_a_file_is_an_error_that_names_it(tmp_path: Path, path: str) -> None:
+    (tmp_path / "taken").write_text("")
+    path = str(tmp_path / path)
+    with pytest.raises(OSError) as caught:
+        FilesSink(path=path).open("0", None)
+    assert str(caught.value) == f"{path!r} cannot be made: {str(Path(path).parent)!r} is not a folder; correct the path"
