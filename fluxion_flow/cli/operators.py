@@ -121,9 +121,9 @@ def _accumulators() -> Iterator[Entry]:
 
 
 def _window_functions() -> Iterator[Entry]:
-    from ..core.windows import WINDOW_FUNCTIONS
+    from ..core.windows import all_window_functions
 
-    for name, function in WINDOW_FUNCTIONS.items():
+    for name, function in all_window_functions().items():
         examples = tuple(
             {"documents": example_data(d), "$setWindowFields": example_data(s), "result": example_data(r)}
             for d, s, r in function.examples

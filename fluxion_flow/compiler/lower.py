@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import bytewax.operators as op
 from bytewax.dataflow import Dataflow, Stream
@@ -14,9 +14,8 @@ from ..connect import registry
 from ..connect.spi import StreamingSink, StreamingSource
 from ..core.program import Program
 from ..core.stages.in_order import InOrder
-from ..enrich.record import FILE, Record
+from ..dsl.config import StreamingRuntimeConfig
 from ..errors import Where
-from ..observe.alerts import Alerts
 from ..observe.listener import Listeners, StreamingMetricsListener
 from ..observe.prometheus import default_listeners
 from ..policy.dead_letter import fingerprint
@@ -34,7 +33,6 @@ from ..runtime.items import Letters
 from ..runtime.keyed import GroupStep
 from ..runtime.limits import Limits
 from ..runtime.manifest import Manifest
-from ..runtime.observed import Observed
 from ..runtime.order_state import OrderStep
 from ..runtime.run import Run
 from ..runtime.slice_state import SliceLogicStep
@@ -44,6 +42,10 @@ from ..runtime.windows import DivideStep
 from .graph import graph_of
 from .guarantee import guarantee
 from .plan import PLAN, FusedStep, KeyedStep, Plan, SinkPlan, SliceStep, WindowStep
+
+if TYPE_CHECKING:
+    from ..enrich.record import Record
+    from ..runtime.observed import Observed
 
 STRICT = StreamingErrorPolicy()
 """The policy of a dead-letter sink: a letter that cannot be written ends the run."""
@@ -88,7 +90,7 @@ class _Lowering:
         self._dead: list[Stream[Any]] = []
         metadata = {"environment": config.environment, "labels": dict(config.labels)}
         listeners = _listeners(plan)
-        self._observed = Observed(config, listeners) if config.status_port is not None else None
+        self._observed = _observed(config, listeners)
         self._run = Run(
             pipeline=definition.name,
             version=version_of(plan),
@@ -266,7 +268,11 @@ class _Lowering:
 def _listeners(plan: Plan) -> list[StreamingMetricsListener]:
     definition, config = plan.definition, plan.definition.config
     found = [*definition.listeners, *default_listeners(config, definition.listeners)]
-    return [*found, Alerts(config.alerts.rules, config.alerts.notify)] if config.alerts else found
+    if config.alerts:
+        from ..observe.alerts import Alerts
+
+        found.append(Alerts(config.alerts.rules, config.alerts.notify))
+    return found
 
 
 def _is_letters(item: Any) -> bool:
@@ -293,12 +299,22 @@ class _End(DynamicSink[Any]):
         return _Nothing(self._run)
 
 
+def _observed(config: StreamingRuntimeConfig, listeners: Sequence[StreamingMetricsListener]) -> Observed | None:
+    if config.status_port is None:
+        return None
+    from ..runtime.observed import Observed
+
+    return Observed(config, listeners)
+
+
 def _record(plan: Plan) -> Record | None:
     """Where answers are kept for a replay: beside the checkpoint store, if there is one and a call wants it."""
     found = entry()
     wanted = any(asker.recorded for stage in plan.stages for asker in stage.asks)
     if not wanted or found is None or found.store is None or not found.store.is_dir():
         return None
+    from ..enrich.record import FILE, Record
+
     return Record(found.store / FILE)
 
 

@@ -24,15 +24,15 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Literal
-
-from jsonschema import Draft202012Validator
-from jsonschema.exceptions import ValidationError
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from fluxion_flow.connect.secrets import Reference, UnresolvedReference, holds_reference, register_secret, resolve
 from fluxion_flow.errors import Problems, Where, did_you_mean
+
+if TYPE_CHECKING:
+    from jsonschema.exceptions import ValidationError
 
 OptionType = Literal[
     "string", "integer", "number", "boolean", "duration", "size", "list", "object", "sink", "expression", "any"
@@ -243,18 +243,56 @@ def _check_value(option: Option, value: Any, where: Where, problems: Problems, m
         _register_texts(value)
     if value is None and option.default is None:
         return None
-    wrong: dict[tuple[str | int, ...], ValidationError] = {}
-    for found in Draft202012Validator(option.json_schema()).iter_errors(value):
-        wrong.setdefault(tuple(found.absolute_path), found)
-    for path, found in wrong.items():
-        what, hint = _wording(option, found, given)
-        problems.add(Where((*where.parts, *path)), what, hint)
-    if wrong:
-        return value
+    if not plainly_fits(option, value):
+        wrong = _wrong(option, value)
+        for path, found in wrong.items():
+            what, hint = _wording(option, found, given)
+            problems.add(Where((*where.parts, *path)), what, hint)
+        if wrong:
+            return value
     converted = _convert(option, value)
     if option.type in ("duration", "size") and not converted >= (option.minimum or 0):
         problems.add(where, f"must be at least {option.minimum or 0:g}, got {_got(option, value, given, ())}")
     return converted
+
+
+_PLAIN: dict[str, Callable[[Any], bool]] = {
+    "string": lambda value: isinstance(value, str),
+    "integer": lambda value: value.__class__ is int,
+    "number": lambda value: value.__class__ is int or value.__class__ is float,
+    "boolean": lambda value: value.__class__ is bool,
+    "duration": lambda value: isinstance(value, str) and _DURATION.fullmatch(value) is not None,
+    "size": lambda value: isinstance(value, str) and _SIZE.fullmatch(value) is not None,
+    "list": lambda value: isinstance(value, list),
+    "object": lambda value: isinstance(value, dict),
+    "sink": lambda value: isinstance(value, dict) and "type" in value,
+    "expression": lambda value: True,
+    "any": lambda value: True,
+}
+
+
+def plainly_fits(option: Option, value: Any) -> bool:
+    """Whether a value keeps to the option's schema, seen at a glance; false also where the glance does not tell.
+
+    It spares most pipelines the loading of :mod:`jsonschema`, which takes longer than all the rest of their check.
+    """
+    if not _PLAIN[option.type](value):
+        return False
+    if option.choices is not None and not (isinstance(value, str) and value in option.choices):
+        return False
+    if option.minimum is not None and option.type in ("integer", "number") and not value >= option.minimum:
+        return False
+    return option.items is None or all(map(_PLAIN[option.items], value))
+
+
+def _wrong(option: Option, value: Any) -> dict[tuple[str | int, ...], ValidationError]:
+    """What of a value breaks the option's schema, by its path in the value."""
+    from jsonschema import Draft202012Validator
+
+    wrong: dict[tuple[str | int, ...], ValidationError] = {}
+    for found in Draft202012Validator(option.json_schema()).iter_errors(value):
+        wrong.setdefault(tuple(found.absolute_path), found)
+    return wrong
 
 
 def _from_text(option: Option, text: str) -> Any:

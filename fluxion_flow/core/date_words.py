@@ -6,6 +6,7 @@ commas; at each place the longest piece that fits is taken. MongoDB: $dateFromSt
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -133,40 +134,42 @@ _NTH = r"(?P<d>\d{1,2})(?:st|nd|rd|th)?"
 _DAY_NAME = (
     r"(?P<day>mon(?:day)?|tue(?:s|sday)?|wed(?:nesday)?|thu(?:rs|rsday|r)?|fri(?:day)?|sat(?:urday)?|sun(?:day)?)"
 )
-_PIECES: Final[list[tuple[re.Pattern[str], Callable[[Reading, re.Match[str]], None]]]] = [
-    (re.compile(pattern, re.ASCII | re.IGNORECASE), action)
-    for pattern, action in [
-        (r"(?P<y>\d{4})-(?P<m>\d{1,2})-(?P<d>\d{1,2})", _set_day),
-        (r"(?P<y>\d{4})/(?P<m>\d{1,2})/(?P<d>\d{1,2})", _set_day),
-        (r"(?P<y>\d{4})-(?P<m>\d{2})(?![\d-])", _set_day),
-        (r"(?P<y>\d{2})-(?P<m>\d{2})-(?P<d>\d{2})(?!\d)", _set_day),
-        (r"(?P<m>\d{1,2})/(?P<d>\d{1,2})/(?P<y>\d{4}|\d{2})(?!\d)", _set_day),
-        (r"(?P<m>\d{1,2})/(?P<d>\d{1,2})(?![\d/])", _set_day),
-        (r"(?P<d>\d{1,2})[.\t-](?P<m>\d{1,2})[.-](?P<y>\d{4})", _set_day),
-        (rf"{_NTH}[ \t.-]*{_MONTH}[ \t.-]*(?P<y>\d{{4}})", _set_day),
-        (rf"{_MONTH}[ \t.-]*{_NTH}[ \t.,-]+(?P<y>\d{{4}})(?![\d:])", _set_day),
-        (rf"{_NTH}[ \t.-]*{_MONTH}", _set_day),
-        (rf"{_MONTH}[ \t.-]*{_NTH}(?![\d:])", _set_day),
-        (rf"(?P<y>\d{{4}})[ \t.-]*{_MONTH}[ \t.-]*(?P<d>\d{{1,2}})(?!\d)", _set_day),
-        (rf"{_MONTH}[ \t.-]*(?P<y>\d{{4}})", _set_day),
-        (r"(?P<y>\d{4})(?P<m>\d{2})(?P<d>\d{2})(?!\d)", _set_day),
-        (
-            r"(?P<y>\d{4})(?P<m>\d{2})(?P<d>\d{2})t?(?P<h>\d{2}):?(?P<i>\d{2}):?(?P<s>\d{2})(?:[.,](?P<f>\d+))?",
-            _set_both,
-        ),
-        (r"(?P<y>\d{4})-?W(?P<w>\d{2})-?(?P<d>[0-7])?(?!\d)", _set_week),
-        (r"(?P<y>\d{4})[.-]?(?P<n>\d{3})(?![\d-])", _set_day_of_year),
-        (rf"t?{_TIME}", _set_time),
-        (rf"t?{_TIME}[ \t]*(?P<half>[ap])\.?m\b\.?", _set_time),
-        (r"(?P<h>\d{1,2})[ \t]*(?P<half>[ap])\.?m\b\.?", _set_time),
-        (r"t(?P<h>\d{2})(?P<i>\d{2})(?P<s>\d{2})?(?:[.,](?P<f>\d+))?", _set_time),
-        (r"noon\b|midnight\b", _set_word_of_day),
-        (rf"{_DAY_NAME}\b\.?", _set_weekday),
-        (r"\(?(?P<zone>(?:gmt|utc)?[+-]\d{1,2}:?(?:\d{2})?(?!\d))\)?", _set_zone),
-        (r"\(?(?P<zone>[a-z]{1,5})\b(?![/+:\d-])\)?", _set_zone),
-    ]
+_PIECES: Final[list[tuple[str, Callable[[Reading, re.Match[str]], None]]]] = [
+    (r"(?P<y>\d{4})-(?P<m>\d{1,2})-(?P<d>\d{1,2})", _set_day),
+    (r"(?P<y>\d{4})/(?P<m>\d{1,2})/(?P<d>\d{1,2})", _set_day),
+    (r"(?P<y>\d{4})-(?P<m>\d{2})(?![\d-])", _set_day),
+    (r"(?P<y>\d{2})-(?P<m>\d{2})-(?P<d>\d{2})(?!\d)", _set_day),
+    (r"(?P<m>\d{1,2})/(?P<d>\d{1,2})/(?P<y>\d{4}|\d{2})(?!\d)", _set_day),
+    (r"(?P<m>\d{1,2})/(?P<d>\d{1,2})(?![\d/])", _set_day),
+    (r"(?P<d>\d{1,2})[.\t-](?P<m>\d{1,2})[.-](?P<y>\d{4})", _set_day),
+    (rf"{_NTH}[ \t.-]*{_MONTH}[ \t.-]*(?P<y>\d{{4}})", _set_day),
+    (rf"{_MONTH}[ \t.-]*{_NTH}[ \t.,-]+(?P<y>\d{{4}})(?![\d:])", _set_day),
+    (rf"{_NTH}[ \t.-]*{_MONTH}", _set_day),
+    (rf"{_MONTH}[ \t.-]*{_NTH}(?![\d:])", _set_day),
+    (rf"(?P<y>\d{{4}})[ \t.-]*{_MONTH}[ \t.-]*(?P<d>\d{{1,2}})(?!\d)", _set_day),
+    (rf"{_MONTH}[ \t.-]*(?P<y>\d{{4}})", _set_day),
+    (r"(?P<y>\d{4})(?P<m>\d{2})(?P<d>\d{2})(?!\d)", _set_day),
+    (
+        r"(?P<y>\d{4})(?P<m>\d{2})(?P<d>\d{2})t?(?P<h>\d{2}):?(?P<i>\d{2}):?(?P<s>\d{2})(?:[.,](?P<f>\d+))?",
+        _set_both,
+    ),
+    (r"(?P<y>\d{4})-?W(?P<w>\d{2})-?(?P<d>[0-7])?(?!\d)", _set_week),
+    (r"(?P<y>\d{4})[.-]?(?P<n>\d{3})(?![\d-])", _set_day_of_year),
+    (rf"t?{_TIME}", _set_time),
+    (rf"t?{_TIME}[ \t]*(?P<half>[ap])\.?m\b\.?", _set_time),
+    (r"(?P<h>\d{1,2})[ \t]*(?P<half>[ap])\.?m\b\.?", _set_time),
+    (r"t(?P<h>\d{2})(?P<i>\d{2})(?P<s>\d{2})?(?:[.,](?P<f>\d+))?", _set_time),
+    (r"noon\b|midnight\b", _set_word_of_day),
+    (rf"{_DAY_NAME}\b\.?", _set_weekday),
+    (r"\(?(?P<zone>(?:gmt|utc)?[+-]\d{1,2}:?(?:\d{2})?(?!\d))\)?", _set_zone),
+    (r"\(?(?P<zone>[a-z]{1,5})\b(?![/+:\d-])\)?", _set_zone),
 ]
 _GAP: Final = re.compile(r"[ \t\r\n,]*")
+
+
+@functools.cache
+def _pieces() -> list[tuple[re.Pattern[str], Callable[[Reading, re.Match[str]], None]]]:
+    return [(re.compile(pattern, re.ASCII | re.IGNORECASE), action) for pattern, action in _PIECES]
 
 
 def read_words(text: str) -> tuple[datetime, timedelta | None]:
@@ -178,7 +181,7 @@ def read_words(text: str) -> tuple[datetime, timedelta | None]:
     at = _end_of_gap(text, 0)
     while at < len(text):
         end = at
-        for pattern, action in _PIECES:
+        for pattern, action in _pieces():
             found = pattern.match(text, at)
             if found is not None and found.end() > end:
                 best, act, end = found, action, found.end()

@@ -153,6 +153,10 @@ def opens_outside(function: OpenOutside) -> OpenOutside:
 def open_outside(resources: Resources, tell: Callable[..., None] | None = None, record: Any = None) -> Outside:
     """What answers the questions of one worker. Raises ``RuntimeError`` where nothing can ask any."""
     if _open is None:
+        from .expressions.registry import all_operators
+
+        all_operators()  # whoever answers comes with the operators
+    if _open is None:
         raise RuntimeError("no operator is loaded that asks the outside")
     return _open(resources, tell, record)
 

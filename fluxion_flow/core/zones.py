@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
-import zoneinfo
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from functools import lru_cache
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from ..errors import did_you_mean
 from .values import EvaluationError, type_name
+
+if TYPE_CHECKING:
+    import zoneinfo
 
 _OFFSET: Final = re.compile(r"([+-])(\d\d):?(\d\d)?", re.ASCII)
 _OUTSIDE: Final = "a date outside the years 1 to 9999 in its time zone"
@@ -82,6 +84,8 @@ def _zone(name: str) -> Zone:
     if name in ("GMT", "Etc/UTC", "Etc/GMT"):
         return Zone(name, timedelta(0))
     if name[:1].isalpha() and "\0" not in name:
+        import zoneinfo
+
         try:
             return Zone(name, None, zoneinfo.ZoneInfo(name))
         except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
@@ -91,5 +95,7 @@ def _zone(name: str) -> Zone:
 
 @lru_cache(maxsize=64)
 def _unknown(name: str) -> str:
+    import zoneinfo
+
     hint = did_you_mean(name, zoneinfo.available_timezones()) or "use an Olson name or an offset like '+05:30'"
     return f"unknown time zone {name!r}; {hint}"

@@ -17,8 +17,6 @@ from fluxion_flow.connect.registry import ConnectorUnavailable, find_connector
 from fluxion_flow.connect.secrets import Reference, redact, secret, to_data
 from fluxion_flow.dsl.config import CONFIG
 from fluxion_flow.dsl.model import TIME_KEYS, SinkSpec, SourceSpec, StageSpec, StreamingPipelineDefinition
-from fluxion_flow.enrich.connections import kind_of
-from fluxion_flow.enrich.opened import secret_names
 from fluxion_flow.errors import PipelineError, Problems, Where
 from fluxion_flow.policy.model import StreamingErrorPolicy
 from fluxion_flow.policy.parse import policy_to_dict
@@ -178,6 +176,9 @@ def _secret_options(type_: Any, kind: Kind | None = None) -> frozenset[str]:
 
 def _secrets_of_connection(options: Mapping[str, Any]) -> frozenset[str]:
     """The names of a connection's secret options: those of its connector, and those for enrichments."""
+    from fluxion_flow.enrich.connections import kind_of
+    from fluxion_flow.enrich.opened import secret_names
+
     return _secret_options(options.get("type")) | secret_names(kind_of(options))
 
 

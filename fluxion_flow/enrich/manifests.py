@@ -12,9 +12,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from jsonschema import Draft202012Validator
-from jsonschema.exceptions import SchemaError
-
 from fluxion_flow.connect.secrets import UnresolvedReference, resolve
 from fluxion_flow.enrich.settings import is_setting
 from fluxion_flow.errors import Problems, Where, did_you_mean
@@ -52,6 +49,8 @@ class Operation:
         schema = self.output_schema if output else self.input_schema
         if schema is None:
             return ""
+        from jsonschema import Draft202012Validator
+
         side = "output" if output else "input"
         validator = self._validators.setdefault(side, Draft202012Validator(schema))
         found = next(iter(validator.iter_errors(value)), None)
@@ -121,6 +120,9 @@ def _operation(
     _known(rest, EXECUTIONS[kind], where / "execution", problems)
     for side in ("inputSchema", "outputSchema"):
         if side in definition:
+            from jsonschema import Draft202012Validator
+            from jsonschema.exceptions import SchemaError
+
             try:
                 Draft202012Validator.check_schema(definition[side])
             except SchemaError as error:

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from prometheus_client import REGISTRY, CollectorRegistry
-
+from ..core.context import StreamingContext
 from .listener import StreamingMetricsListener
-from .series import series_of
+from .series import default_series, series_of, show_default
 from .series_listener import SeriesListener
+
+if TYPE_CHECKING:
+    from prometheus_client import CollectorRegistry
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +34,7 @@ def default_listeners(config: WantsMetrics, given: Sequence[Any] = ()) -> tuple[
     ``given`` are the listeners that the run has already: with a Prometheus listener for the same registry among them
     none is added, because everything would be counted twice. Never raises: a run must not fail for its metrics.
     """
-    if not config.metrics or any(isinstance(one, PrometheusListener) and one.registry is REGISTRY for one in given):
+    if not config.metrics or any(isinstance(one, PrometheusListener) and one.is_default for one in given):
         return ()
     try:
         return (PrometheusListener(),)
@@ -45,12 +47,41 @@ class PrometheusListener(SeriesListener):
     """Counts what a run tells, by ``pipeline``, ``connector``, ``environment`` and ``worker``, and the user's labels.
 
     The user's labels are those of the pipeline's settings (``labels``), and ``labels`` given here, which win. Listeners
-    of one registry share its series, whatever pipelines and labels they are for.
+    of one registry share its series, whatever pipelines and labels they are for. Without a ``registry`` it is
+    ``prometheus_client.REGISTRY``, where the series stand once anybody has imported ``prometheus_client``.
 
     Raises :class:`ValueError` for a label that Prometheus does not accept, and when the registry has metrics of these
     names from elsewhere.
     """
 
-    def __init__(self, registry: CollectorRegistry = REGISTRY, labels: Mapping[str, Any] | None = None) -> None:
-        super().__init__(series_of(registry), labels)
-        self.registry = registry
+    def __init__(self, registry: CollectorRegistry | None = None, labels: Mapping[str, Any] | None = None) -> None:
+        super().__init__(default_series() if registry is None else series_of(registry), labels)
+        self._registry = registry
+        self._shown = registry is not None or show_default()
+
+    @property
+    def registry(self) -> CollectorRegistry:
+        """The registry that shows the series."""
+        if self._registry is None:
+            from prometheus_client import REGISTRY
+
+            series_of(REGISTRY)
+            return REGISTRY
+        return self._registry
+
+    @property
+    def is_default(self) -> bool:
+        """Whether the registry is ``prometheus_client.REGISTRY``."""
+        return self.series is default_series()
+
+    def on_batch(self, context: StreamingContext, *, seconds: float, size_in: int, size_out: int) -> None:
+        if not self._shown:
+            self._show()
+        super().on_batch(context, seconds=seconds, size_in=size_in, size_out=size_out)
+
+    def _show(self) -> None:
+        try:
+            self._shown = show_default()
+        except ValueError as error:
+            self._shown = True
+            log.warning("this run's metrics are not shown: %s; give the others another name", error)

@@ -8,19 +8,21 @@ under the same labels is added up when somebody looks.
 
 from __future__ import annotations
 
+import os
+import sys
 import threading
 import time
 import weakref
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, TypeVar
-
-from prometheus_client import CollectorRegistry
-from prometheus_client.core import Metric as Family
-from prometheus_client.registry import Collector
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..connect.secrets import redact
 from .vocabulary import BY_NAME, METRICS, Metric
+
+if TYPE_CHECKING:
+    from prometheus_client import CollectorRegistry
+    from prometheus_client.core import Metric as Family
 
 Labels = tuple[tuple[str, str], ...]
 C = TypeVar("C")
@@ -88,8 +90,8 @@ class Distribution:
         self.total += value * times
 
 
-class Series(Collector):
-    """All series of one registry. Safe to use from many threads.
+class Series:
+    """All series of one registry, whose collector they are. Safe to use from many threads.
 
     Labels pass through :func:`~fluxion_flow.connect.secrets.redact` each time they are shown, so that a secret does not
     appear that became known late.
@@ -165,6 +167,8 @@ class Series(Collector):
 
 
 def _family(metric: Metric) -> Family:
+    from prometheus_client.core import Metric as Family
+
     name = metric.name.removesuffix("_total") if metric.kind == "counter" else metric.name
     return Family(name, metric.meaning, metric.kind)
 
@@ -185,6 +189,7 @@ def _add_histogram(family: Family, metric: Metric, labels: Labels, cells: Sequen
 
 _known: weakref.WeakKeyDictionary[CollectorRegistry, Series] = weakref.WeakKeyDictionary()
 _known_lock = threading.Lock()
+_default = Series()
 
 
 def series_of(registry: CollectorRegistry) -> Series:
@@ -192,10 +197,35 @@ def series_of(registry: CollectorRegistry) -> Series:
 
     Raises :class:`ValueError` when the registry has metrics of these names from somebody else.
     """
+    from prometheus_client import REGISTRY
+
     with _known_lock:
         found = _known.get(registry)
         if found is None:
-            found = Series()
+            found = _default if registry is REGISTRY else Series()
             registry.register(found)
             _known[registry] = found
         return found
+
+
+def default_series() -> Series:
+    """The series of ``prometheus_client.REGISTRY``, in it as soon as :func:`show_default` finds that somebody can look.
+
+    Raises :class:`ValueError` as :func:`series_of`.
+    """
+    show_default()
+    return _default
+
+
+def show_default() -> bool:
+    """Register the default series, if ``prometheus_client`` has been imported: before that nobody can look.
+
+    Loading it takes as long as many a whole pipeline. Bytewax's own page loads it at the first look, too late for that
+    look, so where the page is on it is loaded here. Raises :class:`ValueError` as :func:`series_of`.
+    """
+    if "prometheus_client" not in sys.modules and not os.environ.get("BYTEWAX_DATAFLOW_API_ENABLED"):
+        return False
+    from prometheus_client import REGISTRY
+
+    series_of(REGISTRY)
+    return True

@@ -14,7 +14,6 @@ from ..core.context import StreamingContext
 from ..core.outside import Answers, AskFailed, open_outside
 from ..core.program import DocumentError, reason
 from ..core.resources import Resources
-from ..enrich.record import Record
 from ..errors import FluxionError
 from ..observe.listener import Listeners
 from ..policy.budget import BudgetExceeded, BudgetMeter
@@ -29,6 +28,7 @@ from .pulse import Pulse
 from .workers import Workers
 
 if TYPE_CHECKING:
+    from ..enrich.record import Record
     from .clocks import Clocks
     from .committed import Committed
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from fluxion_flow.connect.options import Option, byte_count, seconds, to_json_schema, validate
+from fluxion_flow.connect.options import Option, byte_count, plainly_fits, seconds, to_json_schema, validate
 from fluxion_flow.connect.secrets import Template, env, redact, secret
 from fluxion_flow.errors import Problems, Where
 
@@ -242,3 +244,29 @@ def test_an_option_may_have_other_names() -> None:
     assert not problems
     validate(options, {"url": "http://a", "endpoint": "http://b"}, Where.at("sink"), problems, "connector 'http'")
     assert list(map(str, problems)) == ["sink.endpoint: the same option as 'url'; give one of the two"]
+
+
+VALUES = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-3, 12)
+    | st.floats()
+    | st.sampled_from(["append", "a", "b", "5s", "5 m\n", "10", "64MiB", "1KB", "-1s", "5 apples", ""]),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.sampled_from(["type", "x"]), inner, max_size=2),
+    max_leaves=3,
+)
+
+
+@given(st.sampled_from(OPTIONS), VALUES)
+def test_what_fits_at_a_glance_keeps_to_the_schema(option: Option, value: Any) -> None:
+    if plainly_fits(option, value):
+        assert list(Draft202012Validator(option.json_schema()).iter_errors(value)) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("batch", 5), ("rate", 0.5), ("timeout", "5s"), ("topics", ["a"]), ("mode", "append"), ("then", {"type": "x"})],
+)
+def test_ordinary_values_fit_at_a_glance(name: str, value: Any) -> None:
+    (option,) = (option for option in OPTIONS if option.name == name)
+    assert plainly_fits(option, value)

@@ -6,29 +6,33 @@ module (or an object in one) whose import declares operators.
 
 from __future__ import annotations
 
+import functools
 import importlib
 import pkgutil
-from importlib import metadata
 
 ENTRY_POINTS = "fluxion_flow.operators"
 
-_loaded = False
 _broken: dict[str, str] = {}
 
 
-def load() -> None:
-    """Import every module of operators, once; importing one declares its operators.
-
-    A package of somebody's that cannot be imported is left out; :func:`broken` tells why.
-    """
-    global _loaded
-    if _loaded:
-        return
-    _loaded = True
+@functools.cache
+def load_own() -> None:
+    """Import Core's own modules of operators, once; importing one declares its operators."""
     from . import operators
 
     for module in pkgutil.iter_modules(operators.__path__):
         importlib.import_module(f"{operators.__name__}.{module.name}")
+
+
+@functools.cache
+def load_all() -> None:
+    """Import every module of operators, once: Core's own, and those of entry points.
+
+    A package of somebody's that cannot be imported is left out; :func:`broken` tells why.
+    """
+    from importlib import metadata
+
+    load_own()
     for entry in {(e.name, e.value): e for e in metadata.entry_points(group=ENTRY_POINTS)}.values():
         try:
             entry.load()

@@ -14,7 +14,7 @@ from ..resources import Resources
 from ..values import MISSING, utc
 from . import broken
 from .nodes import ArrayNode, Call, Const, FieldPath, Node, ObjectNode, constant_of
-from .registry import Form, Operator, all_operators
+from .registry import Form, Operator, all_operators, find_operator
 
 MAX_DEPTH = 100
 """How deep a definition, a path or a literal may nest: as deep as MongoDB's documents. More is a problem."""
@@ -133,7 +133,7 @@ class Parser:
         return node if value is MISSING else Const(where, value)
 
     def _operator(self, name: str, spec: Any, where: Where) -> Node:
-        entry = all_operators().get(name)
+        entry = find_operator(name)
         if entry is None:
             hint = did_you_mean(name, all_operators()) or "see `fluxion operators`"
             self.problems.add(where, f"unknown operator {name!r}", "; ".join([*broken(), hint]))

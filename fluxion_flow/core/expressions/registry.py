@@ -158,7 +158,15 @@ def form(name: str, *, examples: Iterable[Example] = (), arity: str = "", outsid
 
 def all_operators() -> Mapping[str, Operator | Form]:
     """Every operator by name, with the modules that declare them loaded."""
-    from . import load
+    from . import load_all
 
-    load()
+    load_all()
     return OPERATORS
+
+
+def find_operator(name: str) -> Operator | Form | None:
+    """The operator of this name. Entry points are loaded only for a name that Core does not know itself."""
+    from . import load_own
+
+    load_own()
+    return OPERATORS.get(name) or all_operators().get(name)

@@ -6,6 +6,7 @@ import functools
 import importlib
 import inspect
 import pkgutil
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -20,6 +21,8 @@ Example = tuple[list[dict[str, Any]], Any, list[dict[str, Any]]]
 
 MAX_STAGES = 1000
 """How many stages a pipeline may have, as in MongoDB."""
+
+_CAPITAL = re.compile(r"(?<=[a-z])[A-Z]")
 
 Build = Callable[[Any, Where, Parser], Any]
 B = TypeVar("B", bound=Build)
@@ -91,12 +94,24 @@ def all_stages() -> Mapping[str, StageEntry]:
     return STAGES
 
 
+def find_stage(name: str) -> StageEntry | None:
+    """The stage of this name. ``$unwind`` is looked for in ``unwind.py``; only if it is not there, all are loaded."""
+    if name not in STAGES and (module := _CAPITAL.sub(r"_\g<0>", name[1:]).lower()) in _modules():
+        importlib.import_module(f"{__package__}.{module}")
+    return STAGES.get(name) or all_stages().get(name)
+
+
+@functools.cache
+def _modules() -> frozenset[str]:
+    package = importlib.import_module(__package__ or "")
+    return frozenset(module.name for module in pkgutil.iter_modules(package.__path__))
+
+
 @functools.cache
 def _load() -> None:
     """Import the modules of stages, once; importing one declares its stages."""
-    package = importlib.import_module(__package__ or "")
-    for module in pkgutil.iter_modules(package.__path__):
-        importlib.import_module(f"{package.__name__}.{module.name}")
+    for module in sorted(_modules()):
+        importlib.import_module(f"{__package__}.{module}")
 
 
 def parse_stages(
@@ -130,7 +145,7 @@ def _parse_stage(spec: Any, where: Where, parser: Parser) -> list[Stage]:
         parser.problems.add(where, "a stage is an object with exactly one '$' name", got)
         return []
     ((name, body),) = spec.items()
-    entry = all_stages().get(name)
+    entry = find_stage(str(name))
     if entry is None:
         if name in _SERVER_BOUND:
             parser.problems.add(where, f"stage {name!r} belongs to a MongoDB server", _SERVER_BOUND[name])

@@ -7,10 +7,6 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from jsonschema import Draft202012Validator
-from jsonschema.exceptions import SchemaError, ValidationError, best_match
-from jsonschema.validators import extend, validator_for
-
 from ...errors import Where, did_you_mean
 from ..expressions.parse import Parser
 from ..query import Predicate, parse_query
@@ -19,6 +15,8 @@ from .registry import stage
 from .shapes import Document, PerDocument
 
 if TYPE_CHECKING:
+    from jsonschema.exceptions import ValidationError
+
     from ..program import RunEmitter
 
 ACTIONS = ("error", "discard")
@@ -34,6 +32,9 @@ class Schema:
     """A JSON Schema, ready to check documents. A decimal counts as a number."""
 
     def __init__(self, schema: Mapping[str, Any]) -> None:
+        from jsonschema import Draft202012Validator
+        from jsonschema.validators import extend, validator_for
+
         base: Any = validator_for(schema, default=Draft202012Validator)
         base.check_schema(schema)
         types = base.TYPE_CHECKER.redefine("number", _is_number)
@@ -46,6 +47,8 @@ class Schema:
 
     def check(self, document: Document) -> None:
         """Raise :class:`EvaluationError` for a document that does not, with the place and the rule, never the value."""
+        from jsonschema.exceptions import best_match
+
         error = best_match(self._validator.iter_errors(document))
         if error is not None:
             raise EvaluationError(_words(error))
@@ -146,6 +149,8 @@ def _schema(spec: Any, where: Where, parser: Parser) -> Schema | None:
     if not isinstance(spec, Mapping):
         parser.problems.add(where, f"takes a JSON Schema, got {spec!r}")
         return None
+    from jsonschema.exceptions import SchemaError
+
     try:
         return Schema(spec)
     except SchemaError as error:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import functools
+import importlib
 import inspect
+import pkgutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -96,8 +99,7 @@ class WindowFunction:
         return cls(where, (), window)
 
 
-WINDOW_FUNCTIONS: dict[str, type[WindowFunction]] = {}
-"""Every window function by its name; accumulators stand in their own registry."""
+_FUNCTIONS: dict[str, type[WindowFunction]] = {}
 
 F = TypeVar("F", bound=type[WindowFunction])
 
@@ -116,7 +118,7 @@ def window_function(
     """
 
     def declare(cls: F) -> F:
-        if name in WINDOW_FUNCTIONS or name in ACCUMULATORS:
+        if name in _FUNCTIONS or name in ACCUMULATORS:
             raise ValueError(f"window function {name!r} is declared twice")
         if not inspect.cleandoc(cls.__doc__ or ""):
             raise ValueError(f"window function {name!r} needs a docstring")
@@ -124,10 +126,19 @@ def window_function(
         cls.window_use = window
         cls.sort_use = sort
         cls.examples = tuple(examples)
-        WINDOW_FUNCTIONS[name] = cls
+        _FUNCTIONS[name] = cls
         return cls
 
     return declare
+
+
+@functools.cache
+def all_window_functions() -> Mapping[str, type[WindowFunction]]:
+    """Every window function by its name, with the modules that declare them loaded; accumulators have their own."""
+    package = importlib.import_module(__package__ or "")
+    for module in pkgutil.iter_modules(package.__path__):
+        importlib.import_module(f"{package.__name__}.{module.name}")
+    return _FUNCTIONS
 
 
 @dataclass(frozen=True, eq=False)
@@ -154,9 +165,10 @@ def build_window_function(spec: Any, where: Where, parser: Parser, sort: SortFie
         return None
     name = names[0]
     before = len(problems.found)
-    cls = WINDOW_FUNCTIONS.get(name)
+    known = all_window_functions()
+    cls = known.get(name)
     if cls is None and name not in ACCUMULATORS:
-        problems.add(where, f"unknown window function {name!r}", did_you_mean(name, [*WINDOW_FUNCTIONS, *ACCUMULATORS]))
+        problems.add(where, f"unknown window function {name!r}", did_you_mean(name, [*known, *ACCUMULATORS]))
         return None
     window = WHOLE
     if "window" in spec and cls is not None and cls.window_use == "none":

@@ -6,7 +6,6 @@ import base64
 import binascii
 import re
 import struct
-import uuid
 from typing import Any, Final
 
 from ...values import INT32_MAX, INT32_MIN
@@ -38,6 +37,8 @@ def text_as_binary(text: str, format_: str, subtype: int) -> bytes:
         if format_ == "utf8":
             return text.encode()
         if format_ == "uuid" and _UUID.fullmatch(text):
+            import uuid
+
             return uuid.UUID(text).bytes
     except (ValueError, binascii.Error):
         pass
@@ -59,6 +60,8 @@ def binary_as_text(data: bytes, format_: str) -> str:
             raise ConversionError("the binary data is not UTF-8") from None
     if len(data) != 16:
         raise ConversionError(f"a UUID has 16 bytes, the binary data {len(data)}")
+    import uuid
+
     return str(uuid.UUID(bytes=data))
 
 

@@ -1,0 +1,69 @@
+"""Start-up: import, check, compile, the first documents; of the orders quickstart, and of the same by hand in Bytewax.
+
+``python benchmarks/bench_startup.py [rounds]``: whole processes (``python -m bytewax.run``) over twenty orders, in
+turn, so that both meet the machine in the same states; the median of the rounds' differences, in wall-clock and in
+processor time. Both results are compared before any time counts.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from rounds import alike, by_id
+
+ROOT = Path(__file__).parents[1]
+SIDES = {"by hand": ("startup_bare", ROOT / "benchmarks"), "Fluxion Flow": ("flows.orders_quickstart", ROOT)}
+ORDERS = 20
+
+
+def run(side: str, source: Path, target: Path) -> tuple[float, float]:
+    """Wall-clock and processor seconds of one process."""
+    module, folder = SIDES[side]
+    target.mkdir(exist_ok=True)
+    environment = {**os.environ, "ORDERS_FILE": str(source), "ORDERS_OUT": str(target)}
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    started = time.perf_counter()
+    subprocess.run(
+        [sys.executable, "-m", "bytewax.run", module], cwd=folder, env=environment, check=True, capture_output=True
+    )
+    wall = time.perf_counter() - started
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return wall, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+def main() -> None:
+    rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 11
+    with tempfile.TemporaryDirectory() as folder:
+        source = Path(folder) / "orders.jsonl"
+        with open(ROOT / "flows" / "data" / "orders.jsonl", encoding="utf-8") as orders:
+            source.write_text("".join(line for line, _ in zip(orders, range(ORDERS), strict=False)), encoding="utf-8")
+        targets = {side: Path(folder) / side for side in SIDES}
+        for side, target in targets.items():
+            run(side, source, target)
+        ours, theirs = (
+            by_id([json.loads(line) for line in (target / "customers.jsonl").read_text().splitlines()])
+            for target in targets.values()
+        )
+        assert ours
+        assert alike(ours, theirs), "the two sides disagree"
+        found = {side: [] for side in SIDES}
+        for _ in range(rounds):
+            for side, target in targets.items():
+                found[side].append(run(side, source, target))
+    for number, what in enumerate(("wall-clock", "processor")):
+        for side, times in found.items():
+            print(f"{what:10} {side:14} {statistics.median(each[number] for each in times):.3f} s")
+        more = [b[number] - a[number] for a, b in zip(*found.values(), strict=True)]
+        print(f"{what:10} more           {statistics.median(more):.3f} s ({min(more):.3f} to {max(more):.3f})")
+
+
+if __name__ == "__main__":
+    main()
