@@ -20,11 +20,12 @@ from ..connect.secrets import Reference, redact, to_data
 from ..connect.spi import StreamingSink
 from ..core.stages.in_order import InOrder
 from ..core.stages.look_back import LookBack
+from ..core.stages.stream_join import StreamJoin
 from ..dsl.model import SinkSpec, SourceSpec
 from ..policy.fields import readers
 from ..policy.model import Retry, StreamingErrorPolicy
-from .guarantee import DeadLetterSink, Guarantee, dead_letter_sinks, guarantee, letter_title, policies_of
-from .plan import PLAN, FusedStep, KeyedStep, Plan, SliceStep, Step, WholeStep, WindowStep
+from .guarantee import DeadLetterSink, Guarantee, dead_letter_sinks, guarantee, is_source, letter_title, policies_of
+from .plan import PLAN, FusedStep, KeyedStep, Plan, SliceStep, Step, StreamPlan, WholeStep, WindowStep
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,15 @@ class StepView:
 
 
 @dataclass(frozen=True)
+class StreamView:
+    """A further stream: its source, and the steps up to where it is joined, in the step with the id ``joined``."""
+
+    source: Endpoint
+    steps: tuple[StepView, ...]
+    joined: str
+
+
+@dataclass(frozen=True)
 class Explanation:
     """Everything there is to say of a pipeline before it runs.
 
@@ -79,6 +89,7 @@ class Explanation:
     settings: Mapping[str, Any]
     changed: tuple[str, ...]
     warnings: tuple[str, ...]
+    streams: tuple[StreamView, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """As data that JSON can hold."""
@@ -112,6 +123,7 @@ def explain(plan: Plan, *, code: bool = False) -> Explanation:
         settings={**settings, "emit": plan.emit},
         changed=tuple(definition.config.changed()),
         warnings=tuple(_warnings(plan)),
+        streams=tuple(_stream(plan, stream, letters, code) for stream in plan.streams),
     )
 
 
@@ -121,10 +133,30 @@ def _source(plan: Plan, letters: Sequence[DeadLetterSink]) -> Endpoint:
         spec.title,
         plan.source_type,
         _shown(spec, "source"),
-        ("completes" if plan.bounded else "never completes",),
+        ("completes" if _completes(plan) else "never completes",),
         policy_text(policy, _name_of(policy, letters), "what cannot be decoded"),
         dead_letters=_name_of(policy, letters),
     )
+
+
+def _completes(plan: Plan) -> bool:
+    """Whether the pipeline's own source does; a further stream beside it may not."""
+    return bool(getattr(plan.source, "bounded", plan.bounded)) if plan.streams else plan.bounded
+
+
+def _stream(plan: Plan, stream: StreamPlan, letters: Sequence[DeadLetterSink], code: bool) -> StreamView:
+    spec, name = plan.definition.streams[stream.name].source, _name_of(stream.policy, letters)
+    source = Endpoint(
+        stream.name,
+        stream.source_type,
+        _shown(spec, "source"),
+        ("completes" if stream.bounded else "never completes",),
+        policy_text(stream.policy, name, "what cannot be decoded"),
+        dead_letters=name,
+    )
+    joins = [step for step in plan.steps if isinstance(step, WindowStep) and isinstance(step.place.stage, StreamJoin)]
+    joined = next(step.id for step in joins if getattr(step.place.stage, "stream", "") == stream.name)
+    return StreamView(source, tuple(_step(step, letters, code) for step in stream.steps), joined)
 
 
 def _sink(plan: Plan, index: int, letters: Sequence[DeadLetterSink]) -> Endpoint:
@@ -142,7 +174,7 @@ def _sink(plan: Plan, index: int, letters: Sequence[DeadLetterSink]) -> Endpoint
 
 def _usual(plan: Plan, letters: Sequence[DeadLetterSink]) -> str:
     """The policy that most stages and sinks have."""
-    texts = Counter(policy_text(p, _name_of(p, letters)) for step, p in policies_of(plan) if step != "source")
+    texts = Counter(policy_text(p, _name_of(p, letters)) for step, p in policies_of(plan) if not is_source(step))
     return texts.most_common(1)[0][0]
 
 
@@ -202,7 +234,9 @@ def _window(step: WindowStep, letters: Sequence[DeadLetterSink]) -> StepView:
     place, stage = step.place, step.place.stage
     parts = f"{place.partitions} partition{'s' if place.partitions > 1 else ''}"
     behind = f", {_span(stage.lateness)} behind the newest event time," if stage.lateness else ""
-    if isinstance(stage, InOrder):
+    if isinstance(stage, StreamJoin):
+        facts = _join(stage, parts, behind)
+    elif isinstance(stage, InOrder):
         facts = [
             f"documents by key in {parts}, until the watermark has passed them",
             f"sends documents in the order of event time, when the watermark of every source partition{behind} passes",
@@ -232,6 +266,30 @@ def _window(step: WindowStep, letters: Sequence[DeadLetterSink]) -> StepView:
     return StepView(
         step.id, "windows", step.names, tuple(facts), (policy,), step.id, dead_letters=(name,) if name else ()
     )
+
+
+def _join(stage: StreamJoin, parts: str, behind: str) -> list[str]:
+    reach = f"up to {_span(stage.before)} before" if stage.before else "at its own time"
+    if stage.latest:
+        kept = f"for {_span(stage.before)}" if stage.before else "until another takes its place"
+        facts = [
+            f"documents of both streams by key in {parts}: the last one of {stage.stream!r} is kept {kept}",
+            f"looks for the last one of {stage.stream!r}{'' if stage.before is None else ' ' + reach}",
+        ]
+        passed = ""
+    else:
+        kept = _span(stage.before + stage.after) if stage.before is not None and stage.before + stage.after else ""
+        reach += f", up to {_span(stage.after)} after" if stage.after else ""
+        passed = f" by {_span(stage.after)}" if stage.after else ""
+        facts = [
+            f"documents of both streams by key in {parts}{f', those of {stage.stream!r} for {kept}' if kept else ''}",
+            f"looks for those of {stage.stream!r} {reach}",
+        ]
+    facts.append(
+        "sends documents in the order of event time, when the watermark of every partition of both streams"
+        f"{behind} has passed them{passed}"
+    )
+    return facts
 
 
 def _span(milliseconds: int) -> str:
@@ -328,6 +386,11 @@ def _warnings(plan: Plan) -> Iterable[str]:
                     f"{step.id}: late documents are counted and left out, for there are no dead letters; "
                     "give on_error a dead_letter sink, or say onLate: drop"
                 )
+            if isinstance(stage, StreamJoin) and stage.keeps_every_key:
+                yield (
+                    f"{step.id}: its state grows with every new key of {stage.stream!r}; "
+                    "say within: {before} for how long the last one counts, or set max_keys or max_bytes"
+                )
             if isinstance(stage, LookBack) and stage.keeps_every_key:
                 yield (
                     f"{step.id}: its state grows with every new key: what it looks back to by number of documents is "
@@ -350,7 +413,7 @@ def _warnings(plan: Plan) -> Iterable[str]:
 
 
 def _gives_up_batches(step: str, policy: StreamingErrorPolicy) -> bool:
-    return policy.action != "fail" and policy.granularity != "document" and step != "source"
+    return policy.action != "fail" and policy.granularity != "document" and not is_source(step)
 
 
 def _unnamed(plan: Plan) -> Iterable[str]:

@@ -20,6 +20,18 @@ def as_mermaid(explanation: Explanation) -> str:
         edges.append(f"{last} --> {node}")
         aside += [(node, name) for name in step.dead_letters]
         last = node
+    for number, stream in enumerate(explanation.streams):
+        node = f"stream{number}"
+        title = _label(f"stream {stream.source.name}", *_title(stream.source), *stream.source.facts)
+        nodes.append(f"{node}[({title})]")
+        aside.append((node, stream.source.dead_letters))
+        for place, step in enumerate(stream.steps):
+            nodes.append(f"stream{number}step{place}{_step(step)}")
+            edges.append(f"{node} --> stream{number}step{place}")
+            node = f"stream{number}step{place}"
+            aside += [(node, name) for name in step.dead_letters]
+        joined = next(place for place, step in enumerate(explanation.steps) if step.id == stream.joined)
+        edges.append(f"{node} --> step{joined}")
     for number, sink in enumerate(explanation.sinks):
         node = f"sink{number}"
         heading = "sink" if len(explanation.sinks) == 1 else f"sink {sink.name}"

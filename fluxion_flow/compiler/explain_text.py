@@ -19,6 +19,10 @@ def as_text(explanation: Explanation) -> str:
     """The explanation for a terminal, without a line break at its end."""
     usual = explanation.on_error
     flow: list[Entry] = [("source", [*_endpoint(explanation.source), *_on_error([explanation.source.on_error], usual)])]
+    for stream in explanation.streams:
+        lines = [*_endpoint(stream.source), f"joined in {stream.joined}", *_on_error([stream.source.on_error], usual)]
+        flow.append((f"stream {stream.source.name}", lines))
+        flow += [(step.id, _step(step, usual)) for step in stream.steps]
     flow += [(step.id, _step(step, usual)) for step in explanation.steps]
     flow += _sinks(explanation)
     for letters, level in zip(explanation.dead_letters, explanation.guarantee.dead_letters, strict=True):
@@ -33,7 +37,8 @@ def as_text(explanation: Explanation) -> str:
         rest.append(("warnings" if len(explanation.warnings) > 1 else "warning", list(explanation.warnings)))
     margin = max(len(heading) for heading, _ in flow + rest) + 2
     blocks = ["\n".join(_entries(entries, margin)) for entries in (flow, rest)]
-    blocks += [_code(step) for step in explanation.steps if step.code]
+    steps = [*(step for stream in explanation.streams for step in stream.steps), *explanation.steps]
+    blocks += [_code(step) for step in steps if step.code]
     return redact(f"pipeline {explanation.name}\n\n" + "\n\n".join(blocks))
 
 

@@ -9,18 +9,20 @@ from .plan import FusedStep, KeyedStep, Plan, Step, WholeStep, WindowStep
 
 
 def graph_of(plan: Plan) -> dict[str, Any]:
-    """``source``, ``steps`` and ``sinks`` of a plan, each with its title; steps with the names of their stages.
+    """``source``, ``streams``, ``steps`` and ``sinks`` of a plan, each with its title; steps with the names of their stages.
 
     The names are the steps under which a run tells what it does.
     """
     steps = []
     policies = [plan.source_policy, *(sink.policy for sink in plan.sinks)]
-    for step in plan.steps:
+    policies += [stream.policy for stream in plan.streams]
+    for step in plan.all_steps:
         policies += getattr(step, "policies", ())
         steps.append({"kind": _kind(step), "id": step.id, "stages": list(getattr(step, "names", ()))})
     several = len(plan.definition.sinks) > 1
     return {
-        "source": {"title": redact(plan.definition.source.title), "connector": plan.source_type},
+        "source": {"title": redact(_sources(plan)), "connector": plan.source_type},
+        "streams": [f"streams.{stream.name}.source" for stream in plan.streams],
         "steps": steps,
         "sinks": [
             {
@@ -32,6 +34,11 @@ def graph_of(plan: Plan) -> dict[str, Any]:
         ],
         "deadLetters": any(policy.action == "dead_letter" for policy in policies),
     }
+
+
+def _sources(plan: Plan) -> str:
+    """What is read, the further streams included, which are read in the same step."""
+    return " + ".join([plan.definition.source.title, *(stream.name for stream in plan.streams)])
 
 
 def _kind(step: Step) -> str:

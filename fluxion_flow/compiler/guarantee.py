@@ -85,9 +85,10 @@ def guarantee(plan: Plan) -> Guarantee:
 
 
 def policies_of(plan: Plan) -> list[tuple[str, StreamingErrorPolicy]]:
-    """Every step that can fail, with its policy: the source, each stage, each sink."""
+    """Every step that can fail, with its policy: the source and those of further streams, each stage, each sink."""
     found = [("source", plan.source_policy)]
-    for step in plan.steps:
+    found += [(f"streams.{stream.name}.source", stream.policy) for stream in plan.streams]
+    for step in plan.all_steps:
         if isinstance(step, (FusedStep, WindowStep)):
             found += zip(step.names, step.policies, strict=True)
     single = len(plan.sinks) == 1
@@ -139,8 +140,15 @@ def _opened(plan: Plan, spec: Any) -> StreamingSink | Sink[Any]:
 def _read_again(plan: Plan) -> bool:
     """Whether the source goes on from a cursor, so that what was not yet delivered is read again."""
     if isinstance(plan.source, StreamingSource):
-        return plan.source.replays
+        return plan.source.replays and all(stream.source.replays for stream in plan.streams)
     return not isinstance(plan.source, DynamicSource)
+
+
+def _once(plan: Plan) -> str:
+    """The type of the source that cannot be read again."""
+    further = [stream.source_type for stream in plan.streams if not stream.source.replays]
+    own = not isinstance(plan.source, StreamingSource) or not plan.source.replays
+    return plan.source_type if own or not further else further[0]
 
 
 def _of_sink(
@@ -151,7 +159,7 @@ def _of_sink(
         return SinkGuarantee(
             name,
             "at most once",
-            f"source '{plan.source_type}' cannot be read again: what was read and not yet delivered is lost",
+            f"source '{_once(plan)}' cannot be read again: what was read and not yet delivered is lost",
             "a source that goes on from a cursor, such as files",
         )
     if not isinstance(sink, StreamingSink):
@@ -238,6 +246,11 @@ def _kept(plan: Plan) -> str:
     )
 
 
+def is_source(step: str) -> bool:
+    """Whether a step of :func:`policies_of` reads a source."""
+    return step == "source" or (step.startswith("streams.") and step.endswith(".source"))
+
+
 def _granularity(step: str, policy: StreamingErrorPolicy) -> str:
     """A source gives up single records: what it cannot decode is known one by one."""
-    return "document" if step == "source" else policy.granularity or "batch"
+    return "document" if is_source(step) else policy.granularity or "batch"

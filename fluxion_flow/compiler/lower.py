@@ -11,9 +11,11 @@ from bytewax.dataflow import Dataflow, Stream
 from bytewax.outputs import DynamicSink, Sink, StatelessSinkPartition
 
 from ..connect import registry
-from ..connect.spi import StreamingSink, StreamingSource
+from ..connect.spi import Batch, StreamingSink, StreamingSource
 from ..core.program import Program
 from ..core.stages.in_order import InOrder
+from ..core.stages.stream_join import StreamJoin
+from ..core.streams import is_of
 from ..dsl.config import StreamingRuntimeConfig
 from ..errors import Where
 from ..observe.listener import Listeners, StreamingMetricsListener
@@ -36,7 +38,7 @@ from ..runtime.manifest import Manifest
 from ..runtime.order_state import OrderStep
 from ..runtime.run import Run
 from ..runtime.slice_state import SliceLogicStep
-from ..runtime.source import SourceInput
+from ..runtime.source import Input, SourceInput
 from ..runtime.steps import CombineStep, StageStep
 from ..runtime.windows import DivideStep
 from .graph import graph_of
@@ -72,14 +74,17 @@ def manifest_of(plan: Plan) -> Manifest:
         plan.source_type,
         plan.fingerprints,
         {sink.stored_name: sink.connector for sink in plan.sinks},
+        {stream.name: stream.source_type for stream in plan.streams},
         definition=version_of(plan),
         start_empty=definition.config.start_empty,
     )
 
 
 def version_of(plan: Plan) -> str:
-    """The fingerprint of a pipeline's stages."""
-    return fingerprint([stage.spec for stage in plan.definition.stages])[:12]
+    """The fingerprint of a pipeline's stages, those of its further streams included."""
+    definition = plan.definition
+    specs = [stage.spec for stream in definition.streams.values() for stage in stream.stages]
+    return fingerprint([*(stage.spec for stage in definition.stages), *specs])[:12]
 
 
 class _Lowering:
@@ -88,6 +93,7 @@ class _Lowering:
         self._plan = plan
         self._flow = Dataflow(definition.name)
         self._dead: list[Stream[Any]] = []
+        self._joined: dict[str, Stream[Any]] = {}
         metadata = {"environment": config.environment, "labels": dict(config.labels)}
         listeners = _listeners(plan)
         self._observed = _observed(config, listeners)
@@ -105,6 +111,7 @@ class _Lowering:
             resources=definition.resources,
             record=_record(plan),
             needs=plan.needs,
+            streams={stream.name: stream.source_type for stream in plan.streams},
         )
         if plan.transactional and isinstance(plan.sinks[0].sink, StreamingSink):
             plan.sinks[0].sink.owner = f"{definition.name}.{plan.sinks[0].stored_name}"
@@ -120,14 +127,16 @@ class _Lowering:
         return sink.beside(self._plan.beside) if self._plan.beside and isinstance(sink, StreamingSink) else sink
 
     def _policies(self) -> list[StreamingErrorPolicy]:
-        found = [self._plan.source_policy]
-        for step in self._plan.steps:
+        found = [self._plan.source_policy, *(stream.policy for stream in self._plan.streams)]
+        for step in self._plan.all_steps:
             if isinstance(step, (FusedStep, WindowStep)):
                 found += step.policies
         return found + [sink.policy for sink in self._plan.sinks]
 
     def dataflow(self) -> Dataflow:
-        stream = self._letters_apart("source", op.input("source", self._flow, self._source()))
+        policies = (self._plan.source_policy, *(stream.policy for stream in self._plan.streams))
+        stream = self._letters_apart("source", op.input("source", self._flow, self._source()), *policies)
+        stream = self._streams_apart(stream)
         for step in self._plan.steps:
             if isinstance(step, FusedStep):
                 stream = self._fused(step, stream)
@@ -158,8 +167,23 @@ class _Lowering:
         plan = self._plan
         manifest = manifest_of(plan)
         if isinstance(plan.source, StreamingSource):
-            return SourceInput(self._run, plan.source, plan.source_policy, manifest)
+            further = [Input(stream.source, stream.policy, stream.name) for stream in plan.streams]
+            return SourceInput(self._run, plan.source, plan.source_policy, manifest, further)
         return foreign_input(self._run, plan.source, plan.source_policy, manifest)
+
+    def _streams_apart(self, stream: Stream[Any]) -> Stream[Any]:
+        """Take the further streams through their own stages, up to where they are joined; the pipeline's own goes on.
+
+        What a partition gives, and what is told of it, stays in order on the way.
+        """
+        for plan in self._plan.streams:
+            branches = op.branch(f"stream_{plan.name}", stream, _belongs_to(plan.name))
+            own = branches.trues
+            for step in plan.steps:
+                own = self._fused(step, own)
+            self._joined[plan.name] = own
+            stream = branches.falses
+        return stream
 
     def _letters_apart(self, name: str, stream: Stream[Any], *policies: StreamingErrorPolicy) -> Stream[Any]:
         """Branch the dead letters off, where the policies make any."""
@@ -187,6 +211,8 @@ class _Lowering:
 
     def _windows(self, step: WindowStep, stream: Stream[Any]) -> Stream[Any]:
         divided_id = f"{step.id}_divide"
+        if isinstance(step.place.stage, StreamJoin):
+            stream = op.merge(f"{step.id}_streams", stream, self._joined[step.place.stage.stream])
         divided = op.flat_map_batch(divided_id, stream, DivideStep(self._run, step.place))
         divided = self._letters_apart(divided_id, divided, *step.policies)
         ordered = isinstance(step.place.stage, InOrder)
@@ -279,6 +305,15 @@ def _is_letters(item: Any) -> bool:
     return item.__class__ is Letters
 
 
+def _belongs_to(stream: str) -> Callable[[Any], bool]:
+    """Whether what comes from the source step is of a further stream."""
+
+    def belongs(item: Any) -> bool:
+        return is_of(stream, item.partition if item.__class__ is Batch else item.part)
+
+    return belongs
+
+
 def _value(pair: tuple[str, Any]) -> Any:
     return pair[1]
 
@@ -310,7 +345,7 @@ def _observed(config: StreamingRuntimeConfig, listeners: Sequence[StreamingMetri
 def _record(plan: Plan) -> Record | None:
     """Where answers are kept for a replay: beside the checkpoint store, if there is one and a call wants it."""
     found = entry()
-    wanted = any(asker.recorded for stage in plan.stages for asker in stage.asks)
+    wanted = any(asker.recorded for stage in plan.all_stages for asker in stage.asks)
     if not wanted or found is None or found.store is None or not found.store.is_dir():
         return None
     from ..enrich.record import FILE, Record

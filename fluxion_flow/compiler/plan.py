@@ -14,7 +14,7 @@ from bytewax.inputs import Source
 from bytewax.outputs import Sink
 
 from ..connect.spi import StreamingSink, StreamingSource
-from ..core.batch import event_time_of
+from ..core.batch import event_time_of, prepare_streams
 from ..core.event_time import EventTime
 from ..core.expressions.parse import Parser
 from ..core.plan import Segment, segments
@@ -27,7 +27,9 @@ from ..core.stages.look_back import look_back
 from ..core.stages.match import Match
 from ..core.stages.set_window_fields import SetWindowFields
 from ..core.stages.shapes import check_windows
+from ..core.stages.stream_join import StreamJoin
 from ..core.stages.windowed import WindowStage
+from ..core.streams import PreparedStream, check_streams
 from ..dsl.check import idle_milliseconds
 from ..dsl.model import StreamingPipelineDefinition
 from ..errors import Problems, Where, did_you_mean
@@ -113,6 +115,19 @@ class SinkPlan:
 
 
 @dataclass(frozen=True)
+class StreamPlan:
+    """A further stream: its source, and the steps that its documents go through before they are joined."""
+
+    name: str
+    source: StreamingSource
+    source_type: str
+    policy: StreamingErrorPolicy
+    bounded: bool
+    prepared: PreparedStream
+    steps: tuple[FusedStep, ...]
+
+
+@dataclass(frozen=True)
 class Plan:
     """A pipeline, ready to be lowered or explained.
 
@@ -131,6 +146,17 @@ class Plan:
     problems: Problems = field(default_factory=Problems)
     clocks: Clocks | None = None
     beside: str = ""
+    streams: tuple[StreamPlan, ...] = ()
+
+    @property
+    def all_stages(self) -> tuple[Stage, ...]:
+        """The stages of the further streams, then those of the pipeline itself."""
+        return (*(stage for stream in self.streams for stage in stream.prepared.stages), *self.stages)
+
+    @property
+    def all_steps(self) -> tuple[Step, ...]:
+        """The steps of the further streams, then those of the pipeline itself."""
+        return (*(step for stream in self.streams for step in stream.steps), *self.steps)
 
     @property
     def transactional(self) -> bool:
@@ -172,7 +198,14 @@ class Plan:
                     "spread": place.spread,
                     "time_field": None if time is None else time.spec,
                 }
+                if isinstance(place.stage, StreamJoin):
+                    joined = self.stream(place.stage.stream).prepared.event_time
+                    found[step.id]["stream_time_field"] = None if joined is None else joined.spec
         return found
+
+    def stream(self, name: str) -> StreamPlan:
+        """The further stream of this name."""
+        return next(stream for stream in self.streams if stream.name == name)
 
     @property
     def windows(self) -> list[WindowPlace]:
@@ -186,18 +219,27 @@ def make_plan(definition: StreamingPipelineDefinition) -> Plan:
     policies = definition.policies()
     stages = parse_stages(definition.stage_specs(), Where.at("stages"), problems, definition.resources)
     source = definition.source.open(connections=definition.connections, resources=definition.resources)
-    bounded = is_bounded(definition, source)
+    sources = {
+        name: stream.source.open(
+            Where.at("streams", name, "source"), connections=definition.connections, resources=definition.resources
+        )
+        for name, stream in definition.streams.items()
+    }
+    bounded = is_bounded(definition, source) and all(each.bounded for each in sources.values())
     emit = definition.config.emit or ("final" if bounded else "update")
     if not bounded:
         stages = _in_stream(stages, definition.source.time_field, problems)
     check_shapes(stages, bounded, emit, definition.source.title, problems)
     resources = definition.resources
     event_time = event_time_of(stages, resources, Where.at("source", "time_field"), problems)
-    for stage in stages:
+    prepared = prepare_streams(resources, problems, "source")
+    check_streams(stages, prepared, Where.at("streams"), problems)
+    for stage in (*stages, *(stage for stream in prepared.values() for stage in stream.stages)):
         for asker in stage.asks:
             asker.check(problems)
     making = _Steps(definition, emit, bounded)
     steps = making.make(segments(stages)) if not problems else ()
+    streams = [making.stream(name, sources[name], prepared[name]) for name in prepared] if not problems else []
     problems.found += making.problems
     sinks = []
     names = definition.sink_names()
@@ -224,18 +266,27 @@ def make_plan(definition: StreamingPipelineDefinition) -> Plan:
         tuple(steps),
         tuple(sinks),
         problems,
-        _clocks([step.place for step in steps if isinstance(step, WindowStep)], event_time),
+        _clocks([step.place for step in steps if isinstance(step, WindowStep)], event_time, streams),
+        streams=tuple(streams),
     )
 
 
-def _clocks(places: Sequence[WindowPlace], event_time: EventTime | None) -> Clocks | None:
+def _clocks(
+    places: Sequence[WindowPlace], event_time: EventTime | None, streams: Sequence[StreamPlan]
+) -> Clocks | None:
     """What the source must know of time for these window stages."""
     if not places:
         return None
     if all(place.stage.processing_time for place in places):
         return Clocks(None)
-    idle = [span for place in places for span in (place.partition_idle, place.stage.idle_timeout) if span is not None]
-    return Clocks(event_time, min(idle, default=None))
+    idle = [
+        span
+        for place in places
+        for span in (place.partition_idle, place.stage.idle_timeout, *place.streams_idle.values())
+        if span is not None
+    ]
+    times = {stream.name: time for stream in streams if (time := stream.prepared.event_time) is not None}
+    return Clocks(event_time, min(idle, default=None), times)
 
 
 def _in_stream(stages: Sequence[Stage], time_field: Any, problems: Problems) -> list[Stage]:
@@ -373,22 +424,42 @@ class _Steps:
         step_id = self._state_id(stage)
         partitions = self._definition.config.state_partitions
         idle = idle_milliseconds(self._definition.source, Problems())
-        place = WindowPlace(step_id, stage, self._policy(stage), partitions, spread, ordered, idle)
+        silent = {
+            name: idle_milliseconds(stream.source, Problems(), Where.at("streams", name, "source"))
+            for name, stream in self._definition.streams.items()
+        }
+        place = WindowPlace(step_id, stage, self._policy(stage), partitions, spread, ordered, idle, silent)
         return WindowStep(step_id, place)
 
-    def _fused(self, segment: Segment, ordered: bool) -> FusedStep:
+    def stream(self, name: str, source: Any, prepared: PreparedStream) -> StreamPlan:
+        """Plan a further stream."""
+        spec = self._definition.streams[name]
+        return StreamPlan(
+            name,
+            source,
+            spec.source.type or type(source).__name__,
+            self._policies.for_stream(spec.source.on_error),
+            source.bounded,
+            prepared,
+            tuple(self._fused(part, False, name) for part in segments(prepared.stages) if len(part.program)),
+        )
+
+    def _fused(self, segment: Segment, ordered: bool, stream: str = "") -> FusedStep:
         stages: list[Stage] = list(segment.program.stages)
         if isinstance(segment.end, Keyed):
             stages.append(segment.end)
         names = tuple(str(stage.where) for stage in stages)
         first, last = _index(stages[0]), _index(stages[-1])
         span = f"stages_{first}" if first == last else f"stages_{first}_{last}"
-        policies = tuple(self._policy(stage) for stage in stages)
-        return FusedStep(self._free(span), segment.program, names, policies, ordered)
+        policies = tuple(self._policy(stage, stream) for stage in stages)
+        return FusedStep(self._free(f"{stream}_{span}" if stream else span), segment.program, names, policies, ordered)
 
-    def _policy(self, stage: Stage) -> StreamingErrorPolicy:
+    def _policy(self, stage: Stage, stream: str = "") -> StreamingErrorPolicy:
         index = _index(stage)
-        policy = self._policies.for_stage(self._definition.stages[index].name, index)
+        if stream:
+            policy = self._policies.for_stream(self._definition.streams[stream].stages[index].on_error)
+        else:
+            policy = self._policies.for_stage(self._definition.stages[index].name, index)
         if not any(asker.fails_to_dead_letters for asker in stage.asks):
             return policy
         if policy.dead_letter_sink is None:

@@ -14,9 +14,10 @@ from .event_time.time_field import EventTime, parse_event_time
 from .outside import Answers, Outside, open_outside
 from .plan import Segment, segments
 from .program import DocumentError
-from .resources import Resources
+from .resources import Resources, Stream
 from .stages import Keyed, Stage, Whole, Windowed, parse_stages
 from .stages.shapes import Document, check_windows
+from .streams import PreparedStream, StreamInput, check_streams, prepare_stream
 from .tracing import placed
 from .values import to_millis
 
@@ -35,6 +36,7 @@ def run_batch(
     seed: int = 0,
     time_field: Any = None,
     late: list[dict[str, Any]] | None = None,
+    streams: Mapping[str, Iterable[Document] | Mapping[str, Sequence[Document]] | StreamInput] | None = None,
 ) -> list[Document]:
     """Run aggregation stages over documents and return the documents that come out.
 
@@ -48,7 +50,9 @@ def run_batch(
     by id, for stages that ask the outside (``$httpCall``, ``$sqlQuery``, ``$enrich``); ``now``: the value of ``$$NOW``
     (default: the time of the call); ``seed``: for ``$rand`` and ``$sampleRate``; ``time_field``: the event time of
     documents, as at a source (default: ``_ts``); ``late``: a list that documents are added to which came too late for a
-    window, as ``{doc, partition, position, window}``.
+    window, as ``{doc, partition, position, window}``; ``streams``: for ``$streamJoin`` and ``$lookup``, the documents
+    of further streams by name, as ``documents`` has them, or a :class:`~fluxion_flow.core.streams.StreamInput` where
+    they have stages or a time field of their own.
 
     Raises :class:`~fluxion_flow.errors.PipelineError` with every problem of the stages before anything runs, and
     :class:`~fluxion_flow.core.program.DocumentError` when a stage fails on a document.
@@ -57,19 +61,40 @@ def run_batch(
     [{'a': 5, 'b': 6}]
     """
     named = (collections or {}, functions or {}, pipelines or {}, variables or {})
-    resources = Resources(*named, now, seed, time_field, connections or {}, manifests or {})
+    inputs = {
+        name: given if isinstance(given, StreamInput) else StreamInput(given, time_field)
+        for name, given in (streams or {}).items()
+    }
+    known = {name: Stream(given.time_field, given.stages) for name, given in inputs.items()}
+    resources = Resources(*named, now, seed, time_field, connections or {}, manifests or {}, known)
     problems = Problems()
+    prepared = prepare_streams(resources, problems)
     built = parse_stages(stages, Where.at("stages"), problems, resources)
     check_windows(built, problems)
+    check_streams(built, known, Where.at("streams"), problems)
     event_time = event_time_of(built, resources, Where.at("time_field"), problems)
-    for stage in built:
+    for stage in (*built, *(stage for stream in prepared.values() for stage in stream.stages)):
         for asker in stage.asks:
             asker.check(problems)
     problems.raise_if_any()
     with outside_of(resources) as answers:
         if event_time is None and not isinstance(documents, Mapping):
             return run_stages(list(documents), built, environment(resources, answers))
-        return run_partitions(documents, built, resources, event_time, late, answers)
+        further = {name: given.partitions for name, given in inputs.items()}
+        return run_partitions(documents, built, resources, event_time, late, answers, further, prepared)
+
+
+def prepare_streams(resources: Resources, problems: Problems, *inside: str) -> dict[str, PreparedStream]:
+    """The further streams of a run, checked; what is wrong with them goes to ``problems``.
+
+    ``inside``: where a stream's description says its time field, if not at its top.
+    """
+    found = {}
+    for name, stream in resources.streams.items():
+        where = Where.at("streams", name)
+        time_where = Where((*where.parts, *inside, "time_field"))
+        found[name] = prepare_stream(stream, where, problems, resources, time_where)
+    return found
 
 
 @contextmanager
@@ -102,13 +127,21 @@ def run_partitions(
     event_time: EventTime | None,
     late: list[dict[str, Any]] | None = None,
     answers: Answers | None = None,
+    streams: Mapping[str, Mapping[str, Sequence[Document]]] | None = None,
+    prepared: Mapping[str, PreparedStream] | None = None,
 ) -> list[Document]:
-    """Run checked stages over the documents of source partitions, or of the one partition ``"0"``."""
+    """Run checked stages over the documents of source partitions, or of the one partition ``"0"``.
+
+    ``streams`` are the documents of the further streams by partition, ``prepared`` what they go through.
+    """
     from .offline import OfflineRun
 
     partitions = documents if isinstance(documents, Mapping) else {"0": list(documents)}
     now = to_millis(resources.now or datetime.datetime.now(datetime.timezone.utc))
-    return OfflineRun(resources, now, event_time, late, answers).run(partitions, segments(stages))
+    if prepared is None:
+        prepared = prepare_streams(resources, Problems())
+    further = {name: (stream, (streams or {}).get(name, {})) for name, stream in prepared.items()}
+    return OfflineRun(resources, now, event_time, late, answers, further).run(partitions, segments(stages))
 
 
 def environment(resources: Resources, answers: Answers | None = None) -> Environment:

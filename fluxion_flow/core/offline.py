@@ -13,13 +13,15 @@ from typing import Any
 from .environment import Environment
 from .event_time import Clock, EventTime, PartitionClock
 from .outside import Answers
-from .plan import Segment
+from .plan import Segment, segments
 from .program import DocumentError, Program
 from .resources import Resources
-from .stages.in_order import InOrder, WaitingDocuments
+from .stages.in_order import InOrder
 from .stages.shapes import Document, Keyed, Whole
+from .stages.stream_join import StreamJoin
 from .stages.window_memory import FOREVER, OpenWindows
 from .stages.windowed import Piece, WindowStage
+from .streams import PreparedStream, ambiguous, is_of, partition_of
 from .tracing import placed, traced
 from .values import from_millis
 
@@ -41,7 +43,7 @@ class OfflineRun:
     """Runs planned stages over documents by source partition.
 
     ``event_time`` says when a document happened. Late documents go to ``late``, each as
-    ``{doc, partition, position, window}``.
+    ``{doc, partition, position, window}``. ``streams`` are the further streams with their documents by partition.
     """
 
     def __init__(
@@ -51,15 +53,23 @@ class OfflineRun:
         event_time: EventTime | None,
         late: list[dict[str, Any]] | None = None,
         answers: Answers | None = None,
+        streams: Mapping[str, tuple[PreparedStream, Mapping[str, Sequence[Document]]]] | None = None,
     ) -> None:
         self._resources = resources
         self._now = now
         self._event_time = event_time
         self._late = late
         self._answers = answers
+        self._streams = streams or {}
 
     def run(self, partitions: Mapping[str, Sequence[Document]], plan: Sequence[Segment]) -> list[Document]:
-        """The documents that come out. Raises :class:`~fluxion_flow.core.program.DocumentError`."""
+        """The documents that come out.
+
+        Raises :class:`~fluxion_flow.core.program.DocumentError`, and :class:`ValueError` for partitions that cannot be
+        told from those of a further stream.
+        """
+        if wrong := ambiguous(self._streams, partitions):
+            raise ValueError(wrong)
         flows = [Flow(name, list(partitions[name]), self._environment(name)) for name in sorted(partitions)]
         for segment in plan:
             if segment.cut:
@@ -109,11 +119,24 @@ class OfflineRun:
         return found
 
     def _in_order(self, program: Program, stage: InOrder, flows: Sequence[Flow]) -> list[Flow]:
-        waiting = WaitingDocuments(stage)
+        waiting = stage.memory()
         for flow in flows:
             self._divide(program, stage, flow, waiting.add)
+        if isinstance(stage, StreamJoin):
+            self._divide_stream(stage, waiting.add)
         env = self._environment("0")
         return [Flow("0", waiting.release(FOREVER, env), env)]
+
+    def _divide_stream(self, stage: StreamJoin, add: Callable[[Piece], Any]) -> None:
+        """Take the documents of a further stream through its own stages to the join."""
+        prepared, partitions = self._streams[stage.stream]
+        *before, last = segments(prepared.stages)
+        for name in sorted(partitions):
+            label = partition_of(stage.stream, name)
+            flow = Flow(label, list(partitions[name]), self._environment(label))
+            for segment in before:
+                _cut(segment.program, flow)
+            self._divide(last.program, stage, flow, add)
 
     def _divide(self, program: Program, stage: WindowStage | InOrder, flow: Flow, add: Callable[[Piece], Any]) -> None:
         source = flow.documents if flow.source is None else flow.source
@@ -131,7 +154,7 @@ class OfflineRun:
         divided = stage.divide(documents, clock, env)
         if divided.undated:
             at = divided.undated[0]
-            error = self._time().missing(source[indexes[at]], self._environment(flow.label))
+            error = self._time(flow.label).missing(source[indexes[at]], self._environment(flow.label))
             raise DocumentError(indexes[at], stage.where, 0, error)
         for window, members in divided.windows.items():
             value = divided.values.get(window)
@@ -154,15 +177,17 @@ class OfflineRun:
         env.positions = positions
         return env
 
-    def _time(self) -> EventTime:
-        assert self._event_time is not None
-        return self._event_time
+    def _time(self, label: str) -> EventTime:
+        own = next((known.event_time for name, (known, _) in self._streams.items() if is_of(name, label)), None)
+        found = own or self._event_time
+        assert found is not None
+        return found
 
     def _clock(self, stage: WindowStage | InOrder, label: str, documents: list[Document]) -> Clock:
         if stage.processing_time:
             times: list[int | None] = [self._now] * len(documents)
         else:
-            times = self._time().times(documents, self._environment(label))
+            times = self._time(label).times(documents, self._environment(label))
         return PartitionClock().over(times)
 
 

@@ -9,6 +9,17 @@ from typing import Any
 
 
 @dataclass(frozen=True)
+class Stream:
+    """A further stream that a pipeline joins: when its documents happened, and stages that they go through first.
+
+    ``time_field`` is a field or an expression, as at a source; ``stages`` are per-document stages as data.
+    """
+
+    time_field: Any = None
+    stages: Sequence[Mapping[str, Any]] = ()
+
+
+@dataclass(frozen=True)
 class Resources:
     """Everything that stages find by name.
 
@@ -17,7 +28,7 @@ class Resources:
     ``variables``: values of ``$$name``; ``now``: the value of ``$$NOW`` in an offline run (default: the clock, once);
     ``seed``: for ``$rand`` and ``$sampleRate``; ``time_field``: the field or expression of a document's event time;
     ``connections``: options by name, and ``manifests`` by id, for operators that ask the outside, which alone know what
-    is in them.
+    is in them; ``streams``: the further streams of the pipeline (``$streamJoin``, ``$lookup``).
     """
 
     collections: Mapping[str, Sequence[dict[str, Any]]] = field(default_factory=dict)
@@ -29,3 +40,4 @@ class Resources:
     time_field: Any = None
     connections: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     manifests: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    streams: Mapping[str, Stream] = field(default_factory=dict)

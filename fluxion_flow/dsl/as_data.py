@@ -16,7 +16,7 @@ from fluxion_flow.connect.options import Option
 from fluxion_flow.connect.registry import ConnectorUnavailable, find_connector
 from fluxion_flow.connect.secrets import Reference, redact, secret, to_data
 from fluxion_flow.dsl.config import CONFIG
-from fluxion_flow.dsl.model import TIME_KEYS, SinkSpec, SourceSpec, StageSpec, StreamingPipelineDefinition
+from fluxion_flow.dsl.model import TIME_KEYS, SinkSpec, SourceSpec, StageSpec, StreamingPipelineDefinition, StreamSpec
 from fluxion_flow.errors import PipelineError, Problems, Where
 from fluxion_flow.policy.model import StreamingErrorPolicy
 from fluxion_flow.policy.parse import policy_to_dict
@@ -57,6 +57,9 @@ class _Writer:
             "functions": {name: self._function(name, function) for name, function in definition.functions.items()},
             "pipelines": _data(definition.pipelines),
             "manifests": _data(definition.manifests),
+            "streams": {
+                name: self._stream(stream, Where.at("streams", name)) for name, stream in definition.streams.items()
+            },
         }
         for i, listener in enumerate(definition.listeners):
             self.problems.add(Where.at("listeners", i), f"is a Python object ({type(listener).__name__})", NOT_DATA)
@@ -67,6 +70,11 @@ class _Writer:
         if len(sinks) == 1:
             return {"sink": self._endpoint("sink", sinks[0], Where.at("sink"))}
         return {"sinks": [self._endpoint("sink", sink, Where.at("sinks", i)) for i, sink in enumerate(sinks)]}
+
+    def _stream(self, stream: StreamSpec, where: Where) -> dict[str, Any]:
+        stages = [self._stage(stage, where / "stages" / i) for i, stage in enumerate(stream.stages)]
+        source = self._endpoint("source", stream.source, where / "source")
+        return {"source": source, **({"stages": stages} if stages else {})}
 
     def _endpoint(self, kind: Kind, spec: SourceSpec | SinkSpec, where: Where) -> dict[str, Any]:
         if spec.object is not None:

@@ -85,6 +85,28 @@ class PipelineBuilder(StageMethods):
             made["when"] = _copied(when)
         return self._with(sinks=[*self._parts.get("sinks", []), made])
 
+    def stream(
+        self,
+        stream: str,
+        source: str | StreamingSource | None = None,
+        /,
+        *,
+        stages: Sequence[Mapping[str, Any]] = (),
+        connection_ref: str | None = None,
+        name: str | None = None,
+        on_error: Any = None,
+        **options: Any,
+    ) -> PipelineBuilder:
+        """A further stream, which ``$streamJoin`` and ``$lookup`` join under the name ``stream``.
+
+        Its source is given as to :meth:`source`, ``time_field`` among the options. ``stages`` are per-document stages
+        that its documents go through before they are joined.
+        """
+        made: dict[str, Any] = {"source": _endpoint(source, connection_ref, name, on_error, options)}
+        if stages:
+            made["stages"] = [*map(_stage, stages)] if isinstance(stages, (list, tuple)) else stages
+        return self._named("streams", stream, made)
+
     def stage(self, operator: str, spec: Any, *, name: str | None = None, on_error: Any = None) -> PipelineBuilder:
         """Add the stage ``operator``, such as ``"$match"``."""
         beside = {"name": name, "on_error": on_error}

@@ -18,13 +18,15 @@ from fluxion_flow.connect.connections import Connections, names_in, report_unset
 from fluxion_flow.connect.encoding import from_extended
 from fluxion_flow.connect.secrets import Reference, UnresolvedReference, holds_reference, redact
 from fluxion_flow.connect.spi import StreamingSink, StreamingSource
+from fluxion_flow.core.batch import prepare_streams
 from fluxion_flow.core.event_time import parse_event_time
 from fluxion_flow.core.expressions.parse import Parser
 from fluxion_flow.core.query import parse_query
-from fluxion_flow.core.resources import Resources
+from fluxion_flow.core.resources import Resources, Stream
 from fluxion_flow.core.stages import parse_stages
 from fluxion_flow.core.stages.shapes import check_windows
 from fluxion_flow.core.stages.window_stages import parse_span
+from fluxion_flow.core.streams import check_streams
 from fluxion_flow.dsl.model import ENDPOINT_KEYS, SinkSpec, SourceSpec, StageSpec, StreamingPipelineDefinition
 from fluxion_flow.errors import Problem, Problems, Where, did_you_mean
 from fluxion_flow.observe.listener import StreamingMetricsListener
@@ -34,6 +36,7 @@ from fluxion_flow.policy.scope import Scope
 
 SOURCE = Where.at("source")
 STAGES = Where.at("stages")
+STREAMS = Where.at("streams")
 SOURCE_EXAMPLE = "say where documents come from, such as {type: files, path: orders.jsonl}"
 SINK_EXAMPLE = "say where documents go, such as {type: files, path: out.jsonl}"
 EXTENDED = frozenset(
@@ -66,8 +69,9 @@ def check_definition(definition: StreamingPipelineDefinition, problems: Problems
         check_name(definition.name, Where.at("name"), problems)
     connections = definition.known_connections(os.environ, problems)
     resources = make_resources(replace(definition, connections=connections), problems)
-    _check_source(definition.source, problems, connections)
+    _check_source(definition.source, SOURCE, problems, connections)
     _check_times(definition.source, problems, resources)
+    _check_streams(definition, problems, connections, resources)
     _check_stages(definition.stages, problems, resources)
     _check_sinks(definition.sinks, places.sinks, problems, connections, resources)
     _check_policies(definition, places, problems, connections)
@@ -83,6 +87,9 @@ def _connections_used(definition: StreamingPipelineDefinition) -> list[str]:
     policies = [definition.on_error, definition.source.on_error]
     policies += [*(stage.on_error for stage in stages), *(sink.on_error for sink in sinks)]
     found = [definition.source.given, *(stage.spec for stage in stages), *(sink.given for sink in sinks)]
+    for stream in definition.streams.values():
+        found += [stream.source.given, *(stage.spec for stage in stream.stages)]
+        policies += [stream.source.on_error, *(stage.on_error for stage in stream.stages)]
     found += [policy.dead_letter_sink for policy in policies if policy is not None]
     return list(names_in(found + list(definition.pipelines.values())))
 
@@ -151,6 +158,16 @@ def make_resources(definition: StreamingPipelineDefinition, problems: Problems) 
         time_field=with_values(definition.source.time_field, SOURCE / "time_field", problems),
         connections=definition.connections,
         manifests=definition.manifests,
+        streams={
+            name: Stream(
+                with_values(stream.source.time_field, STREAMS / name / "source" / "time_field", problems),
+                [
+                    with_values(stage.spec, STREAMS / name / "stages" / i, problems)
+                    for i, stage in enumerate(stream.stages)
+                ],
+            )
+            for name, stream in definition.streams.items()
+        },
     )
 
 
@@ -205,16 +222,47 @@ def _is_bytewax(value: Any, module: str, name: str) -> bool:
     return base is not None and isinstance(value, base)
 
 
-def _check_source(source: SourceSpec, problems: Problems, connections: Connections) -> None:
+def _check_source(source: SourceSpec, where: Where, problems: Problems, connections: Connections) -> None:
     if source.name:
-        check_name(source.name, SOURCE / "name", problems)
+        check_name(source.name, where / "name", problems)
     if source.object is not None:
         allowed = () if isinstance(source.object, StreamingSource) else ("bounded",)
-        _check_object(source, is_source, "a StreamingSource or a bytewax.inputs.Source", SOURCE, problems, allowed)
+        _check_object(source, is_source, "a StreamingSource or a bytewax.inputs.Source", where, problems, allowed)
     elif not source.given:
-        problems.add(SOURCE, "is missing", SOURCE_EXAMPLE)
+        problems.add(where, "is missing", SOURCE_EXAMPLE)
     else:
-        registry.check_source(source.given, SOURCE, problems, connections=connections, also_known=ENDPOINT_KEYS[:2])
+        registry.check_source(source.given, where, problems, connections=connections, also_known=ENDPOINT_KEYS[:2])
+
+
+def _check_streams(
+    definition: StreamingPipelineDefinition, problems: Problems, connections: Connections, resources: Resources
+) -> None:
+    """Check the further streams, each with its source, its stages and their policies."""
+    policies = definition.policies()
+    for name, stream in definition.streams.items():
+        where = STREAMS / name
+        check_name(name, where, problems)
+        if name in definition.collections:
+            problems.add(where, "a collection has the same name", "give each a name of its own")
+        _check_source(stream.source, where / "source", problems, connections)
+        for place, source in ((where / "source", stream.source), (SOURCE, definition.source)):
+            if (
+                source.object is not None
+                and is_source(source.object)
+                and not isinstance(source.object, StreamingSource)
+            ):
+                problems.add(place, "a Bytewax source cannot be joined with another stream", "use a connector")
+        idle_milliseconds(stream.source, problems, where / "source")
+        own = {where / "source": stream.source.on_error}
+        own |= {where / "stages" / i: stage.on_error for i, stage in enumerate(stream.stages)}
+        for place, policy in own.items():
+            resolved = policies.for_stream(policy)
+            if policy is not None and resolved.action == "dead_letter" and resolved.dead_letter_sink is None:
+                hint = "say where to, such as {dead_letter: {type: files, path: dead.jsonl}}"
+                problems.add(place / "on_error", "dead_letter without a sink", hint)
+    found = Problems()
+    prepare_streams(resources, found, "source")
+    problems.found += map(_redacted, found)
 
 
 def _check_times(source: SourceSpec, problems: Problems, resources: Resources) -> None:
@@ -225,9 +273,9 @@ def _check_times(source: SourceSpec, problems: Problems, resources: Resources) -
     problems.found += map(_redacted, found)
 
 
-def idle_milliseconds(source: SourceSpec, problems: Problems) -> int | None:
+def idle_milliseconds(source: SourceSpec, problems: Problems, where: Where = SOURCE) -> int | None:
     """The silence after which a partition of ``source`` holds no window back; ``None``: it always does."""
-    where = SOURCE / "partition_idle_timeout"
+    where = where / "partition_idle_timeout"
     given = with_values(source.partition_idle_timeout, where, problems)
     if given is None:
         return None
@@ -304,7 +352,10 @@ def _check_pipelines(
 
 def _check_parsed(stages: Sequence[Mapping[str, Any]], where: Where, problems: Problems, resources: Resources) -> None:
     found = Problems()
-    check_windows(parse_stages(stages, where, found, resources), found)
+    built = parse_stages(stages, where, found, resources)
+    check_windows(built, found)
+    if where == STAGES:
+        check_streams(built, resources.streams, STREAMS, found)
     problems.found += map(_redacted, found)
 
 

@@ -163,12 +163,30 @@ class StageSpec:
 
 
 @dataclass(frozen=True, repr=False)
+class StreamSpec:
+    """A further stream, which ``$streamJoin`` and ``$lookup`` join by its name: a source, and stages of its own.
+
+    The stages are per-document ones; its documents go through them before they are joined.
+    """
+
+    source: SourceSpec
+    stages: tuple[StageSpec, ...] = ()
+
+    def __post_init__(self) -> None:
+        _set(self, stages=tuple(self.stages))
+
+    def __repr__(self) -> str:
+        return f"StreamSpec(source={self.source.title!r}, stages={[s.name or s.operator for s in self.stages]})"
+
+
+@dataclass(frozen=True, repr=False)
 class StreamingPipelineDefinition:
     """A pipeline as data: a source, stages, sinks, error policies and the settings of its run.
 
     ``collections``, ``functions`` and ``pipelines`` are what stages refer to by name (``$lookup``, ``$function``,
     ``$subPipeline``); a function may be given as ``"module:name"``. ``connections`` maps names to the options that a
-    source or sink takes with ``connection_ref``. ``listeners`` are told what happens in a run.
+    source or sink takes with ``connection_ref``. ``listeners`` are told what happens in a run. ``streams`` are further
+    streams by name, for ``$streamJoin`` and ``$lookup``.
 
     >>> definition = StreamingPipelineDefinition.from_dict({
     ...     "name": "paid-orders",
@@ -194,10 +212,11 @@ class StreamingPipelineDefinition:
     functions: Mapping[str, Callable[..., Any] | str] = field(default_factory=dict)
     pipelines: Mapping[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
     manifests: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    streams: Mapping[str, StreamSpec] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         _set(self, stages=tuple(self.stages), sinks=tuple(self.sinks), listeners=tuple(self.listeners))
-        for name in ("connections", "collections", "functions", "pipelines", "manifests"):
+        for name in ("connections", "collections", "functions", "pipelines", "manifests", "streams"):
             _set(self, **{name: dict(getattr(self, name))})
 
     @classmethod

@@ -14,6 +14,7 @@ A definition file says this (``*`` must be there)::
     functions      'module:name' by name, for $function
     pipelines      lists of stages by name, for $subPipeline
     manifests      connector manifests by id, for $enrich
+    streams        further streams by name, for $streamJoin and $lookup: {source: ..., stages: [...]}
 
 ``${NAME}``, ``{$env: NAME}`` and ``{$secret: NAME}`` are references to the environment in every value, and
 ``{$date: ...}`` and its like are values of MongoDB's Extended JSON.
@@ -44,7 +45,7 @@ from fluxion_flow.dsl.check import (
 from fluxion_flow.dsl.config import CONFIG, SECRET_SETTINGS, StreamingRuntimeConfig, read_config
 from fluxion_flow.dsl.connections import connections_in_force
 from fluxion_flow.dsl.files import read_data_file
-from fluxion_flow.dsl.model import TIME_KEYS, SinkSpec, SourceSpec, StageSpec, StreamingPipelineDefinition
+from fluxion_flow.dsl.model import TIME_KEYS, SinkSpec, SourceSpec, StageSpec, StreamingPipelineDefinition, StreamSpec
 from fluxion_flow.errors import PipelineError, Problem, Problems, Where, did_you_mean
 from fluxion_flow.policy.fields import shown
 from fluxion_flow.policy.model import StreamingErrorPolicy
@@ -52,7 +53,7 @@ from fluxion_flow.policy.parse import CheckSink, parse_policy
 
 SECTIONS = (
     *("name", "source", "stages", "sink", "sinks", "on_error", "config"),
-    *("connections", "collections", "functions", "pipelines", "manifests"),
+    *("connections", "collections", "functions", "pipelines", "manifests", "streams"),
 )
 OUTSIDE = frozenset(("connection", "connectionRef", "connection_ref", "file"))
 """One of these says where a collection stands that is not given by its documents."""
@@ -166,8 +167,8 @@ class _Reader:
         self.check_sink = sink_checker(connections_in_force(connections, os.environ, Problems()))
         return StreamingPipelineDefinition(
             name=self._name(self.data.get("name"), Where.at("name")) or "",
-            source=self._source(),
-            stages=tuple(self._stages()),
+            source=self._source(self.data.get("source"), Where.at("source")),
+            stages=tuple(self._stages(self.data.get("stages"), Where.at("stages"))),
             sinks=tuple(self._sinks()),
             on_error=self._policy(self.data.get("on_error"), Where.at("on_error")),
             config=self._config(),
@@ -177,6 +178,10 @@ class _Reader:
             functions=self._mapping("functions", "names to functions"),
             pipelines=self._mapping("pipelines", "names to lists of stages"),
             manifests=self._mapping("manifests", "ids to manifests"),
+            streams={
+                name: self._stream(given, Where.at("streams", name))
+                for name, given in self._mapping("streams", "names to streams").items()
+            },
         )
 
     def _broken(self, where: Where, what: str, hint: str = "") -> None:
@@ -219,8 +224,21 @@ class _Reader:
             return None
         return parse_policy(given, where, self.problems, check_sink=self.check_sink)
 
-    def _source(self) -> SourceSpec:
-        where, given = Where.at("source"), self.data.get("source")
+    def _stream(self, given: Any, where: Where) -> StreamSpec:
+        if not isinstance(given, Mapping):
+            hint = "such as {source: {type: files, path: payments.jsonl}}"
+            self._broken(where, f"must be a mapping with a source, got {kind(given)}", hint)
+            return StreamSpec(SourceSpec())
+        for key in given:
+            if key not in ("source", "stages"):
+                hint = did_you_mean(str(key), ("source", "stages")) or "known are source, stages"
+                if key in ("type", "connection_ref", "connectionRef", *TIME_KEYS, *TIME_KEYS.values()):
+                    hint = f"put it into {where / 'source'}"
+                self.problems.add(where / str(key), "unknown key of a stream", hint)
+        source = self._source(given.get("source"), where / "source")
+        return StreamSpec(source, tuple(self._stages(given.get("stages"), where / "stages")))
+
+    def _source(self, given: Any, where: Where) -> SourceSpec:
         if is_source(given):
             return SourceSpec(object=given)
         if given is None:
@@ -280,8 +298,7 @@ class _Reader:
             "on_error": self._policy(given.get("on_error"), where / "on_error"),
         }
 
-    def _stages(self) -> list[StageSpec]:
-        given, where = self.data.get("stages"), Where.at("stages")
+    def _stages(self, given: Any, where: Where) -> list[StageSpec]:
         if given is None:
             return []
         if not isinstance(given, (list, tuple)):

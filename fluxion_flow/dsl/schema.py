@@ -65,6 +65,19 @@ def definition_schema() -> Schema:
                 "type": "object",
                 "additionalProperties": {"type": "array", "items": {"$ref": "#/$defs/stage"}},
             },
+            "streams": {
+                "description": "Further streams by name, for $streamJoin and $lookup.",
+                "type": "object",
+                "additionalProperties": {
+                    "type": "object",
+                    "properties": {
+                        "source": {"$ref": "#/$defs/source", "description": "Where its documents come from."},
+                        "stages": {"type": ["array", "null"], "items": {"$ref": "#/$defs/stage"}},
+                    },
+                    "required": ["source"],
+                    "additionalProperties": False,
+                },
+            },
         },
         "required": ["source"],
         "oneOf": [{"required": ["sink"]}, {"required": ["sinks"]}],
@@ -155,6 +168,7 @@ def _spec(name: str) -> Schema:
     objects = {
         *("$addFields", "$bucket", "$bucketAuto", "$facet", "$graphLookup", "$group", "$lookup", "$match"),
         *("$project", "$set", "$setWindowFields", "$densify", "$fill", "$replaceRoot"),
+        "$streamJoin",
     }
     if name in objects:
         return {"anyOf": [{"type": "object"}, _REFERENCE]}

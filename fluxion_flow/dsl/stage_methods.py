@@ -138,6 +138,10 @@ class StageMethods(ABC):
         """Count the documents for every value of an expression, most frequent first. MongoDB: $sortByCount."""
         return self.stage("$sortByCount", spec, name=name, on_error=on_error)
 
+    def stream_join(self: B, spec: Any, *, name: str | None = None, on_error: Any = None) -> B:
+        """Add an array of the documents of another stream that happened about the same time. Fluxion: $streamJoin."""
+        return self.stage("$streamJoin", spec, name=name, on_error=on_error)
+
     def sub_pipeline(self: B, spec: Any, *, name: str | None = None, on_error: Any = None) -> B:
         """Run stages that have a name, or several lists of them."""
         return self.stage("$subPipeline", spec, name=name, on_error=on_error)

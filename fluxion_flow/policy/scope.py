@@ -59,6 +59,10 @@ class PolicySet:
         """The policy of delivering to the sink ``name``."""
         return self._resolved(self.sinks.get(name))
 
+    def for_stream(self, own: StreamingErrorPolicy | None) -> StreamingErrorPolicy:
+        """The policy of a further stream's source or of one of its stages, which may have one of its ``own``."""
+        return self._resolved(own)
+
     def overridden_by(self, other: PolicySet) -> PolicySet:
         """These policies, with those that ``other`` gives in place of ours for the same scope."""
         return PolicySet(

@@ -7,12 +7,14 @@ the partition's records in order, so that a replay decides alike what is late.
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from ..connect.expressions import environment
 from ..connect.spi import Batch
 from ..core.event_time import NEVER, EventTime, PartitionClock
+from ..core.streams import is_of
 from .items import Progress
 from .run import Run
 
@@ -24,11 +26,17 @@ TELL_EVERY = 250
 class Clocks:
     """What a pipeline needs of time. ``event_time`` is ``None`` where its windows go by the time of the fetch.
 
-    ``idle`` is the shortest silence that somebody wants to hear of, in milliseconds; ``None``: none.
+    ``idle`` is the shortest silence that somebody wants to hear of, in milliseconds; ``None``: none. ``streams`` are
+    the event times of further streams, by their names.
     """
 
     event_time: EventTime | None
     idle: int | None = None
+    streams: Mapping[str, EventTime] = field(default_factory=dict)
+
+    def event_time_of(self, partition: str) -> EventTime | None:
+        """The event time of a source partition's documents."""
+        return next((time for name, time in self.streams.items() if is_of(name, partition)), self.event_time)
 
 
 class SourceClock:
@@ -37,13 +45,14 @@ class SourceClock:
     def __init__(self, run: Run, clocks: Clocks, partition: str, total: int, stored: Any = None) -> None:
         self._run = run
         self._clocks = clocks
+        self._event_time = clocks.event_time_of(partition)
         self._partition = partition
         self._total = total
         self._clock = PartitionClock(NEVER if stored is None else stored["newest"])
         self._woken = stored is not None and stored["woken"]
         self._new = stored is None or stored.get("new", False)
         """Whether windows may have closed before the partition was there."""
-        self._greeted = clocks.event_time is None
+        self._greeted = self._event_time is None
         self._active = time.monotonic()
         self._told = 0.0
 
@@ -68,7 +77,7 @@ class SourceClock:
         """Give a batch, the partition's next, its clock."""
         self._active = time.monotonic()
         self._told = 0.0
-        event_time = self._clocks.event_time
+        event_time = self._event_time
         if event_time is None:
             now = max(int(time.time() * 1000), self._clock.newest)
             batch.clock = self._clock.over([now] * len(batch.documents), self._total)
@@ -81,7 +90,7 @@ class SourceClock:
         now = time.monotonic()
         if (now - self._told) * 1000 < TELL_EVERY:
             return []
-        if self._clocks.event_time is None:
+        if self._event_time is None:
             self._told = now
             self._clock.newest = max(int(time.time() * 1000), self._clock.newest)
             return [Progress(self._partition, self._total, self._clock.newest)]

@@ -28,7 +28,8 @@ class IncompatibleCheckpoint(FluxionError):
 
 
 class Manifest:
-    """The pipeline's name, its source, its stateful steps with what their state means, and its sinks with their types.
+    """The pipeline's name, its source, its stateful steps with what their state means, and its further streams and its
+    sinks with their types.
 
     It is stored with every source position, so that whoever resumes a position sees whether the state beside it is
     still what the definition needs. ``definition`` is the fingerprint of all stages. ``start_empty`` names the fields
@@ -41,6 +42,7 @@ class Manifest:
         source: str,
         steps: dict[str, Any],
         sinks: dict[str, str] | None = None,
+        streams: dict[str, str] | None = None,
         *,
         definition: str = "",
         start_empty: Sequence[str] = (),
@@ -48,6 +50,8 @@ class Manifest:
         self.plain: dict[str, Any] = {"v": VERSION, "pipeline": pipeline, "source": source, "steps": steps}
         if sinks is not None:
             self.plain["sinks"] = sinks
+        if streams:
+            self.plain["streams"] = streams
         if definition:
             self.plain["definition"] = definition
         self._start_empty = frozenset(start_empty)
@@ -80,6 +84,7 @@ class Manifest:
         for name in ("pipeline", "source"):
             if stored[name] != self.plain[name]:
                 found.append(f"{name}: was {stored[name]!r}, now {self.plain[name]!r}")
+        found += self._of_streams(stored.get("streams", {}), self.plain.get("streams", {}))
         before, now = stored["steps"], self.plain["steps"]
         new = [step for step in now if step not in before]
         for step in before:
@@ -96,6 +101,13 @@ class Manifest:
             elif sinks[name] != kind:
                 found.append(f"sink {name!r}: was {kind!r}, now {sinks[name]!r}")
         return found
+
+    @staticmethod
+    def _of_streams(before: dict[str, str], now: dict[str, str]) -> list[str]:
+        found = [f"stream {name!r} is gone (renamed or removed)" for name in before if name not in now]
+        found += [f"stream {name!r} is new" for name in now if name not in before]
+        kept = [name for name in before if name in now and before[name] != now[name]]
+        return found + [f"stream {name!r}: was {before[name]!r}, now {now[name]!r}" for name in kept]
 
     def _refused(self, step: str, before: dict[str, Any], now: dict[str, Any]) -> list[str]:
         old, new = ({**each[step], "fields": None} for each in (before, now))

@@ -9,7 +9,7 @@ from bytewax.operators import StatefulBatchLogic
 from ..connect.spi import Batch, Document
 from ..core.environment import Environment
 from ..core.program import DocumentError
-from ..core.stages.in_order import FOREVER, InOrder, WaitingDocuments
+from ..core.stages.in_order import FOREVER, InOrder
 from ..core.stages.windowed import Piece
 from ..policy.engine import GaveUp
 from .items import Completed
@@ -44,7 +44,7 @@ class OrderLogic(StatefulBatchLogic[Any, Any, Any]):
         self._watched = step.watched
         self._place = step.place
         assert isinstance(step.place.stage, InOrder)
-        self._waiting = WaitingDocuments(step.place.stage)
+        self._waiting = step.place.stage.memory()
         self._watermark = Watermark(step.place, None if resume is None else resume["watermark"])
         self._floor = self._watermark.value
         self._part = ""

@@ -14,6 +14,7 @@ from ..core.context import StreamingContext
 from ..core.outside import Answers, AskFailed, open_outside
 from ..core.program import DocumentError, reason
 from ..core.resources import Resources
+from ..core.streams import is_of
 from ..errors import FluxionError
 from ..observe.listener import Listeners
 from ..policy.budget import BudgetExceeded, BudgetMeter
@@ -79,6 +80,8 @@ class Run:
     """Where answers of the outside are kept for a replay, if anywhere."""
     committed: Committed | None = None
     """What the sink of an exactly-once delivery holds already."""
+    streams: Mapping[str, str] = field(default_factory=dict)
+    """The further streams, with the types of their sources."""
     needs: tuple[str, ...] | None = None
     """The fields of the source's documents that are read, where it is not whole documents."""
     _told_of_drain: bool = False
@@ -87,6 +90,10 @@ class Run:
         self.drain.on_deadline(self.pause.end)
         self.drain.on_deadline(self._end_of_asking)
         self._desks = PerWorker(lambda: open_outside(self.resources, self.listeners.tell, self.record))
+
+    def type_of(self, partition: str) -> str:
+        """The type of the source that a partition belongs to."""
+        return next((kind for name, kind in self.streams.items() if is_of(name, partition)), self.source_type)
 
     def answers(self, context: StreamingContext) -> Answers:
         """What the outside will answer to one batch at the step of this context."""
@@ -304,7 +311,7 @@ def part_of(batch: Batch, indexes: Sequence[int]) -> Batch:
 
 def say_origin(run: Run, batch: Batch) -> None:
     """Have a batch that was just read say where it came from: source type, partition, and what the source adds."""
-    source = {"type": run.source_type, "partition": batch.partition, **batch.meta.get("source", {})}
+    source = {"type": run.type_of(batch.partition), "partition": batch.partition, **batch.meta.get("source", {})}
     batch.meta = {**batch.meta, "source": source}
 
 
@@ -312,14 +319,14 @@ def source_of(run: Run, batch: Batch, index: int) -> dict[str, Any]:
     """What is known of a document's origin, for its dead letter."""
     place = place_of(batch, index)
     if place is None:
-        source = {"type": run.source_type, "partition": batch.partition}
+        source = {"type": run.type_of(batch.partition), "partition": batch.partition}
         return {**source, "ts": batch.timestamp} if batch.timestamp else source
     return source_at(run, batch, place)
 
 
 def source_at(run: Run, batch: Batch, position: int) -> dict[str, Any]:
     """What is known of the record at a position of a batch, for a dead letter."""
-    source = {"type": run.source_type, "partition": batch.partition, **batch.meta.get("source", {})}
+    source = {"type": run.type_of(batch.partition), "partition": batch.partition, **batch.meta.get("source", {})}
     source["position"] = position
     if batch.timestamp:
         source["ts"] = batch.timestamp

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
@@ -13,7 +14,9 @@ from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
 from ..connect.secrets import redact
 from ..connect.spi import Batch, Reject, SourceReader, StreamingSource
 from ..core.program import reason
+from ..core.streams import ambiguous, partition_of
 from ..core.values import EvaluationError
+from ..errors import FluxionError
 from ..policy.dead_letter import envelope
 from ..policy.engine import GaveUp
 from ..policy.model import StreamingErrorPolicy
@@ -49,52 +52,91 @@ class UndecodableRecord(EvaluationError):
     """A record that the source's format cannot make a document of."""
 
 
+@dataclass(frozen=True)
+class Input:
+    """A source with its policy. ``stream`` is the name of a further stream, empty for the pipeline's own source."""
+
+    source: StreamingSource
+    policy: StreamingErrorPolicy
+    stream: str = ""
+
+    @property
+    def step(self) -> str:
+        """Where it stands in the definition."""
+        return f"streams.{self.stream}.source" if self.stream else "source"
+
+
 class SourceInput(FixedPartitionedSource[Any, Any]):
-    """One Bytewax partition for every partition of a :class:`StreamingSource`."""
+    """One Bytewax partition for every partition of a :class:`StreamingSource`, and of those of further streams.
 
-    def __init__(self, run: Run, source: StreamingSource, policy: StreamingErrorPolicy, manifest: Manifest) -> None:
-        self._run = run
-        self._source = source
-        self._policy = policy
-        self._manifest = manifest
-        self._parts: list[str] | None = None
+    All are one step: their positions and clocks are stored together, and an epoch of one is an epoch of all.
+    """
 
-    def list_parts(self) -> list[str]:
-        if self._parts is None:
-            guard = Guard(self._run, "source", self._policy, self._run.context("source"))
-            try:
-                self._parts = list(guard.attempt(lambda attempt: self._source.partitions()))
-            except GaveUp as gave_up:
-                raise RunFailed(self._run.pipeline, "source", gave_up) from None
-        return self._parts
-
-    def build_part(self, step_id: str, for_part: str, resume_state: Any) -> _Part:
-        if resume_state is not None:
-            self._manifest.check(resume_state["manifest"])
-        return _Part(
-            self._run, self._source, self._policy, self._manifest, for_part, resume_state, len(self.list_parts())
-        )
-
-
-class _Part(StatefulSourcePartition[Any, Any]):
     def __init__(
         self,
         run: Run,
         source: StreamingSource,
         policy: StreamingErrorPolicy,
         manifest: Manifest,
+        streams: Sequence[Input] = (),
+    ) -> None:
+        self._run = run
+        self._inputs = (Input(source, policy), *streams)
+        self._manifest = manifest
+        self._parts: dict[str, tuple[Input, str]] | None = None
+        """By name, the input that a partition belongs to, and what it is called there."""
+
+    def list_parts(self) -> list[str]:
+        return list(self._known())
+
+    def _known(self) -> dict[str, tuple[Input, str]]:
+        if self._parts is None:
+            found: dict[str, tuple[Input, str]] = {}
+            streams = [each.stream for each in self._inputs[1:]]
+            for each in self._inputs:
+                names = self._listed(each)
+                if not each.stream and (wrong := ambiguous(streams, names)):
+                    raise RunFailed(self._run.pipeline, each.step, FluxionError(wrong))
+                found |= {partition_of(each.stream, n) if each.stream else n: (each, n) for n in names}
+            self._parts = found
+        return self._parts
+
+    def _listed(self, given: Input) -> list[str]:
+        guard = Guard(self._run, given.step, given.policy, self._run.context(given.step))
+        try:
+            return list(guard.attempt(lambda attempt: given.source.partitions()))
+        except GaveUp as gave_up:
+            raise RunFailed(self._run.pipeline, given.step, gave_up) from None
+
+    def build_part(self, step_id: str, for_part: str, resume_state: Any) -> _Part:
+        if resume_state is not None:
+            self._manifest.check(resume_state["manifest"])
+        known = self._known()
+        return _Part(self._run, *known[for_part], self._manifest, for_part, resume_state, len(known))
+
+
+class _Part(StatefulSourcePartition[Any, Any]):
+    def __init__(
+        self,
+        run: Run,
+        given: Input,
+        own_name: str,
+        manifest: Manifest,
         partition: str,
         stored: Any,
         total: int,
     ) -> None:
+        """``own_name`` is what the source calls the partition, ``partition`` what the pipeline does."""
         self._run = run
-        self._source = source
+        self._source = given.source
+        self._own_name = own_name
+        self._stream = given.stream
         self._manifest = manifest
         self._name = partition
         self._total = total
-        context = run.context("source")
+        context = run.context(given.step, run.type_of(partition))
         context.partition = partition
-        self._guard = Guard(run, "source", policy, context)
+        self._guard = Guard(run, given.step, given.policy, context)
         self._cursor = None if stored is None else stored["cursor"]
         self._clock: SourceClock | None = None
         if run.clocks is not None:
@@ -155,7 +197,7 @@ class _Part(StatefulSourcePartition[Any, Any]):
             if self._reader is None:
                 if self._run.committed is not None:
                     self._boundary = self._run.committed.position(self._name)
-                self._reader = self._source.open(self._name, self._cursor)
+                self._reader = self._source.open(self._own_name, self._cursor)
                 if self._run.needs is not None:
                     self._reader.needs(self._run.needs)
                 self._run.listeners.tell("on_opened", self._guard.context)
@@ -174,6 +216,8 @@ class _Part(StatefulSourcePartition[Any, Any]):
             out.append(Completed("source", self._name, self._total))
             return False
         self._guard.context.position = batch.position
+        if self._stream:
+            batch.partition = self._name
         say_origin(self._run, batch)
         if not batch.documents and not batch.rejects:
             if self._lag_is_old or time.monotonic() - self._lag_asked_at > LAG_EVERY:
@@ -293,7 +337,7 @@ class Reads:
         if decision.kind == "abort":
             gave_up = GaveUp(decision, error, self._attempt, self._first_failure)
             raise RunFailed(
-                self._run.pipeline, "source", gave_up, partition=self._partition, position=position
+                self._run.pipeline, self._guard.step, gave_up, partition=self._partition, position=position
             ) from None
         if decision.kind == "retry":
             return decision.delay
@@ -311,9 +355,9 @@ def rejected(run: Run, guard: Guard, batch: Batch, out: list[Any]) -> None:
         error = UndecodableRecord(reject.error)
         decision = guard.hopeless(error)
         if decision.kind == "abort":
-            raise RunFailed(run.pipeline, "source", error, partition=batch.partition, position=reject.position)
+            raise RunFailed(run.pipeline, guard.step, error, partition=batch.partition, position=reject.position)
     if decision.kind == "dead_letter":
-        letters = [_letter(run, batch, reject) for reject in batch.rejects]
+        letters = [_letter(run, guard.step, batch, reject) for reject in batch.rejects]
         out.append(Letters(run.letter_sink(guard.policy), letters))
         listeners.tell("on_dead_letter", context, documents=len(letters))
         listeners.tell("on_letters", context, letters=letters)
@@ -323,11 +367,11 @@ def rejected(run: Run, guard: Guard, batch: Batch, out: list[Any]) -> None:
     guard.given_up(len(batch.rejects), UndecodableRecord(first.error), batch.partition, first.position)
 
 
-def _letter(run: Run, batch: Batch, reject: Reject) -> dict[str, Any]:
+def _letter(run: Run, step: str, batch: Batch, reject: Reject) -> dict[str, Any]:
     return envelope(
         pipeline=run.pipeline,
         pipeline_version=run.version,
-        operator="source",
+        operator=step,
         error=UndecodableRecord(reject.error),
         code="decode",
         attempts=1,

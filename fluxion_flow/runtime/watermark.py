@@ -48,8 +48,12 @@ class Watermark:
         waiting = [state for name, state in self._parts.items() if name not in self._complete]
         if len(waiting) + len(self._complete) < self._total:
             return NEVER
-        silent, timeout = self._place.partition_idle, self._place.stage.idle_timeout
-        active = [newest for newest, idle in waiting if silent is None or idle < silent]
+        timeout = self._place.stage.idle_timeout
+        active = [
+            newest
+            for name, (newest, idle) in self._parts.items()
+            if name not in self._complete and ((silent := self._place.silence(name)) is None or idle < silent)
+        ]
         if waiting and not active:  # all are silent: the one that has come furthest counts
             active = [max(newest for newest, _ in waiting)]
         found = min(active) - self._place.stage.lateness if active else NEVER

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ..connect.expressions import environment
@@ -22,6 +22,7 @@ from ..core.offline import missed_meta
 from ..core.program import DocumentError
 from ..core.stages.in_order import InOrder
 from ..core.stages.windowed import Divided, Piece, WindowKey, WindowStage
+from ..core.streams import is_of
 from ..core.tracing import Origins, numbers_among
 from ..core.values import EvaluationError
 from ..policy.dead_letter import envelope
@@ -47,7 +48,8 @@ class WindowPlace:
     """A stage that goes by event time in a pipeline: its step, its policy, the number of its logical partitions.
 
     ``spread``: groups of one window may lie in several of them; ``ordered``: they leave in the order of first sight.
-    ``partition_idle`` is the silence in milliseconds after which a source partition holds no window back.
+    ``partition_idle`` is the silence in milliseconds after which a source partition holds no window back;
+    ``streams_idle`` the same for the partitions of further streams, by their names.
     """
 
     step: str
@@ -57,10 +59,18 @@ class WindowPlace:
     spread: bool
     ordered: bool
     partition_idle: int | None = None
+    streams_idle: Mapping[str, int | None] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
         return str(self.stage.where)
+
+    def silence(self, partition: str) -> int | None:
+        """The silence in milliseconds after which a source partition holds nothing back; ``None``: it always does."""
+        for stream, idle in self.streams_idle.items():
+            if is_of(stream, partition):
+                return idle
+        return self.partition_idle
 
 
 class DivideStep:

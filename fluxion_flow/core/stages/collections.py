@@ -32,6 +32,14 @@ def find_collection(name: Any, where: Where, parser: Parser) -> Sequence[Documen
     return known[name]
 
 
+def field_path(value: Any, where: Where, parser: Parser) -> tuple[str, ...]:
+    """A field name, dotted perhaps; ``()`` after reporting problems."""
+    if not isinstance(value, str) or not value or value.startswith("$"):
+        parser.problems.add(where, f"takes a field name without '$', got {value!r}")
+        return ()
+    return tuple(value.split(".")) if parser.check_path(value, where) else ()
+
+
 def joined_values(document: Document, path: tuple[str, ...]) -> list[Any]:
     """What a document holds at a path, as a query sees it: an array's elements one by one, null for a missing field."""
     found = reach(document, path)

@@ -10,14 +10,14 @@ from ...errors import Where
 from ..environment import Environment
 from ..expressions.parse import Parser
 from .evaluate import Columns
-from .in_order import Entry, Followed, InOrder
+from .in_order import Entry, Followed, Following
 from .registry import stage
 from .window_stages import choice, moment, parse_span
 from .windowed import DEFAULT_LATENESS
 
 
 @dataclass(frozen=True, eq=False)
-class Dedupe(InOrder):
+class Dedupe(Following):
     """The state of a key is the time of the last document that was passed on."""
 
     within: int = 0

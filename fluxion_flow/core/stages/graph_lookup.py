@@ -15,8 +15,7 @@ from ..expressions.paths import set_path
 from ..ordering import canonical
 from ..query import Predicate, compile_query, parse_query
 from ..values import MISSING
-from .collections import FieldIndex, find_collection, joined_values
-from .lookup import field_path
+from .collections import FieldIndex, field_path, find_collection, joined_values
 from .registry import stage
 from .set import assign
 from .shapes import Document, PerDocument

@@ -6,7 +6,7 @@ and position in it; what is kept of a key is bounded.
 
 from __future__ import annotations
 
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -31,6 +31,41 @@ Followed = tuple[Entry, Document]
 """An entry, and a document that came of it."""
 
 
+class Waiting(ABC):
+    """The documents of one logical partition that wait for the watermark, and what is kept of those before it."""
+
+    @abstractmethod
+    def __len__(self) -> int:
+        """How many keys there are."""
+
+    @abstractmethod
+    def add(self, piece: Piece) -> None:
+        """Take in documents of a key."""
+
+    @abstractmethod
+    def release(self, watermark: int, env: Environment) -> list[Document]:
+        """What comes of the documents that the watermark lets go, in order.
+
+        Raises :class:`~fluxion_flow.core.program.DocumentError`; nothing has changed then.
+        """
+
+    @abstractmethod
+    def forget(self, watermark: int) -> None:
+        """Forget what is of no use for documents at or behind the watermark."""
+
+    @abstractmethod
+    def give_up(self, watermark: int) -> list[Document]:
+        """Take out the documents that the watermark lets go, in order, without going on with them."""
+
+    @abstractmethod
+    def dump(self) -> Any:
+        """Plain data, which is to be packed before anything changes."""
+
+    @abstractmethod
+    def load(self, plain: Any) -> None:
+        """Become what ``dump`` gave."""
+
+
 @dataclass(frozen=True, eq=False)
 class InOrder(Windowed):
     """A stage over documents in the order of event time, for each value of an expression. Times are milliseconds."""
@@ -47,15 +82,16 @@ class InOrder(Windowed):
     partition_by = None
 
     @abstractmethod
-    def follow(self, state: Any, entries: Sequence[Entry], env: Environment) -> tuple[list[Followed], Any]:
-        """Go on with a key's entries, in order: what comes out, each with the entry it came of, and the new state.
+    def memory(self) -> Waiting:
+        """An empty memory for one logical partition."""
 
-        ``state`` is plain data, ``None`` at first. May raise :class:`~fluxion_flow.core.program.DocumentError`.
-        """
+    def side(self, partition: str) -> int:
+        """Which of the streams that the stage brings together a source partition is of; 0: the pipeline's own."""
+        return 0
 
-    @abstractmethod
-    def expired(self, state: Any, watermark: int) -> bool:
-        """Whether a state is of no use for documents at or behind the watermark."""
+    def keys(self, side: int) -> Columns | None:
+        """The expression that the documents of a side are divided by."""
+        return self.by_value
 
     # -- what a divider asks of a stage, as of a window stage
 
@@ -71,15 +107,17 @@ class InOrder(Windowed):
         chosen: Sequence[int] = range(len(documents))
         if undated or late:
             chosen = [i for i in chosen if i not in late and times[i] is not None]
-        rows = None if self.by_value is None else self.by_value.rows(documents, env)
+        side = self.side(env.partition)
+        by_value = self.keys(side)
+        rows = None if by_value is None else by_value.rows(documents, env)
         windows: dict[WindowKey, list[int]] = {}
         values: dict[WindowKey, Any] = {}
         for key, members in by_key(rows, chosen).items():
             if not members:
                 continue
-            windows[(0, 0, key)] = members
+            windows[(side, 0, key)] = members
             if rows is not None:
-                values[(0, 0, key)] = representative([rows[i][0] for i in members])
+                values[(side, 0, key)] = representative([rows[i][0] for i in members])
         return Divided(windows, values, {i: [] for i in late}, undated)
 
     def piece(
@@ -91,9 +129,9 @@ class InOrder(Windowed):
         env: Environment,
         times: Sequence[Any] = (),
     ) -> Piece:
-        """The documents of a key, with their event times."""
+        """The documents of a key, with their event times; the piece begins where its side says."""
         chosen, moments = [documents[i] for i in indexes], [times[i] for i in indexes]
-        return Piece(0, 0, value, env.partition, env.position, 0, len(indexes), None, chosen, indexes, moments)
+        return Piece(window[0], 0, value, env.partition, env.position, 0, len(indexes), None, chosen, indexes, moments)
 
     def meta(self, window: WindowKey, value: Any) -> dict[str, Any]:
         """Nothing is told of windows."""
@@ -108,10 +146,29 @@ class InOrder(Windowed):
         return canonical(piece.value)
 
 
-class WaitingDocuments:
-    """The documents of one logical partition that the watermark has not passed, and what is kept of their keys."""
+@dataclass(frozen=True, eq=False)
+class Following(InOrder):
+    """A stage that goes from one document of a key to the next, and keeps a state of each key."""
 
-    def __init__(self, stage: InOrder) -> None:
+    @abstractmethod
+    def follow(self, state: Any, entries: Sequence[Entry], env: Environment) -> tuple[list[Followed], Any]:
+        """Go on with a key's entries, in order: what comes out, each with the entry it came of, and the new state.
+
+        ``state`` is plain data, ``None`` at first. May raise :class:`~fluxion_flow.core.program.DocumentError`.
+        """
+
+    @abstractmethod
+    def expired(self, state: Any, watermark: int) -> bool:
+        """Whether a state is of no use for documents at or behind the watermark."""
+
+    def memory(self) -> Waiting:
+        return WaitingDocuments(self)
+
+
+class WaitingDocuments(Waiting):
+    """The documents of one logical partition that the watermark has not passed, and the states of their keys."""
+
+    def __init__(self, stage: Following) -> None:
         self._stage = stage
         self._waiting: dict[Any, list[Entry]] = {}
         self._states: dict[Any, Any] = {}
@@ -121,11 +178,9 @@ class WaitingDocuments:
         self._releases = 0
 
     def __len__(self) -> int:
-        """How many keys there are."""
         return len(self._values)
 
     def add(self, piece: Piece) -> None:
-        """Take in documents of a key."""
         key = canonical(piece.value)
         self._values.setdefault(key, piece.value)
         entries = self._waiting.setdefault(key, [])
@@ -134,10 +189,6 @@ class WaitingDocuments:
         self._next = min(self._next, min(piece.times or [FOREVER]))
 
     def release(self, watermark: int, env: Environment) -> list[Document]:
-        """What comes of the documents before the watermark, in order.
-
-        Raises :class:`~fluxion_flow.core.program.DocumentError`; nothing has changed then.
-        """
         if watermark <= self._next:
             return []
         found: list[Followed] = []
@@ -169,14 +220,12 @@ class WaitingDocuments:
             self.forget(watermark)
 
     def forget(self, watermark: int) -> None:
-        """Forget the keys that are of no use for documents at or behind the watermark."""
         for key in [key for key, state in self._states.items() if self._stage.expired(state, watermark)]:
             del self._states[key]
             if key not in self._waiting:
                 del self._values[key]
 
     def give_up(self, watermark: int) -> list[Document]:
-        """Take out the documents before the watermark, in order, without going on with them."""
         found: list[Entry] = []
         rest: dict[Any, list[Entry]] = {}
         for key, entries in self._waiting.items():
@@ -186,12 +235,10 @@ class WaitingDocuments:
         return [entry[4] for entry in sorted(found, key=lambda entry: entry[:4])]
 
     def dump(self) -> Any:
-        """Plain data, independent of this object."""
         keys = {*self._waiting, *self._states}
         return [[self._values[key], self._waiting.get(key, []), self._states.get(key)] for key in keys]
 
     def load(self, plain: Any) -> None:
-        """Become what ``dump`` gave."""
         self._next = NEVER
         for value, entries, state in plain:
             key = canonical(value)

@@ -14,7 +14,7 @@ from ..ordering import canonical
 from ..query import compile_query, parse_query
 from ..resources import Resources
 from ..values import MISSING, EvaluationError, type_name
-from .lookup import field_path
+from .collections import field_path
 from .registry import stage
 from .shapes import Document, PerDocument
 

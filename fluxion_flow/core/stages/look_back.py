@@ -14,14 +14,14 @@ from ..expressions.nodes import Const
 from ..windows import WindowFunction
 from ..windows.neighbours import Shift
 from .evaluate import Columns
-from .in_order import Entry, Followed, InOrder
+from .in_order import Entry, Followed, Following
 from .set_window_fields import SetWindowFields
 
 INSIDE = "use it inside a window stage, or a bounded source"
 
 
 @dataclass(frozen=True, eq=False)
-class LookBack(InOrder):
+class LookBack(Following):
     """The state of a key is a list of ``[event time, document]``: those that later documents can look back to.
 
     ``documents`` is how many of the last ones are looked at, ``span`` how far back, in milliseconds.

@@ -13,13 +13,14 @@ from ..expressions.nodes import Node
 from ..expressions.operators.binding import variable_name
 from ..expressions.parse import SYSTEM_VARIABLES, Parser
 from ..expressions.paths import path_in
-from .collections import FieldIndex, find_collection, joined_values
+from .collections import FieldIndex, field_path, find_collection, joined_values
 from .documents import constant_documents
 from .external import ExternalCollection, JoinByValue, JoinLoaded, open_collection
 from .inner import InnerPipeline, parse_inner
 from .registry import stage
 from .set import assign
 from .shapes import Document, PerDocument
+from .stream_join import StreamJoin, lookup_in_stream
 
 if TYPE_CHECKING:
     from ..program import RunEmitter
@@ -111,14 +112,6 @@ def equality_probe(pipeline: Any, documents: Sequence[Document], variables: froz
     return None
 
 
-def field_path(value: Any, where: Where, parser: Parser) -> tuple[str, ...]:
-    """A field name, dotted perhaps; ``()`` after reporting problems."""
-    if not isinstance(value, str) or not value or value.startswith("$"):
-        parser.problems.add(where, f"takes a field name without '$', got {value!r}")
-        return ()
-    return tuple(value.split(".")) if parser.check_path(value, where) else ()
-
-
 def let_variables(given: Mapping[str, Any], where: Where, parser: Parser) -> list[tuple[str, Node]]:
     """The variables of ``let``, evaluated on the document outside; problems are reported."""
     spec = given.get("let", {})
@@ -150,8 +143,13 @@ def collection_of(given: Mapping[str, Any], name: str, where: Where, parser: Par
     return find_collection(given[name], where / name, parser)
 
 
-@stage("$lookup", shape="per document", examples=[])
-def lookup(spec: Any, where: Where, parser: Parser) -> Lookup | None:
+@stage(
+    "$lookup",
+    shape="per document; in order of event time where it looks into a stream",
+    streaming="any source; into a stream, documents leave when the watermark of both has passed them",
+    examples=[],
+)
+def lookup(spec: Any, where: Where, parser: Parser) -> Lookup | StreamJoin | None:
     """Add an array of the documents of a collection that belong to the document, under ``as``.
 
     Either by equality of ``localField`` and ``foreignField`` (an array stands for its elements, missing for null), or
@@ -161,8 +159,14 @@ def lookup(spec: Any, where: Where, parser: Parser) -> Lookup | None:
 
     ``from`` may describe a collection that stands outside: ``{connection: db, table: customers}``, ``{connection: api,
     collection: products}`` or ``{file: countries.csv}``. What a batch needs of a table or a server is asked for
-    together. MongoDB: $lookup.
+    together.
+
+    ``from`` may also name a stream of the pipeline: the array then holds the last of its documents, at or before the
+    document's own event time, that is equal (MongoDB's $lookup knows no time). ``within: {before}`` says how old it may
+    be; ``allowedLateness`` and ``onLate`` are those of $streamJoin. MongoDB: $lookup.
     """
+    if isinstance(spec, Mapping) and isinstance(spec.get("from"), str) and spec["from"] in parser.resources.streams:
+        return lookup_in_stream(spec, where, parser)
     optional = ("from", "localField", "foreignField", "let", "pipeline")
     given = parser.arguments(spec, where, ("as",), optional)
     if given is None:

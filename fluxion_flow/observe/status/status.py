@@ -103,6 +103,7 @@ class Status:
         rate = self.history.rates(sample)
         facts, journal = self.facts, self._journal
         live, ready = self.live(), self.ready()
+        sources = ("source", *facts.graph.get("streams", ()))
         return {
             "version": VERSION,
             "pipeline": facts.pipeline,
@@ -132,8 +133,8 @@ class Status:
             "rates": self._rates(rate),
             "source": {
                 "name": "source",
-                **{name: sample.values.get(f"{name}|source", 0.0) for name in BY_STEP},
-                "rates": {name: rate(f"{name}|source") for name in BY_STEP},
+                **{name: sum(sample.values.get(f"{name}|{step}", 0.0) for step in sources) for name in BY_STEP},
+                "rates": {name: sum(rate(f"{name}|{step}") for step in sources) for name in BY_STEP},
             },
             "stages": self._stages(sample, rate),
             "sinks": self._sinks(sample, rate),

@@ -8,8 +8,8 @@ import pytest
 from fluxion_flow.core.batch import run_batch
 from fluxion_flow.core.stages import all_stages
 
-FROM_OUTSIDE = {"$lookup", "$graphLookup"}
-"""Stages whose examples need collections; they stand in tests/cases/stages."""
+FROM_OUTSIDE = {"$lookup", "$graphLookup", "$streamJoin"}
+"""Stages whose examples need collections or streams; they stand in tests/cases/stages and tests/core/stages."""
 
 examples = [
     pytest.param(entry.name, *example, id=f"{entry.name} {i}")
