@@ -9,7 +9,7 @@ from .plan import FusedStep, KeyedStep, Plan, Step, WholeStep, WindowStep
 
 
 def graph_of(plan: Plan) -> dict[str, Any]:
-    """``source``, ``streams``, ``steps`` and ``sinks`` of a plan, each with its title; steps with the names of their stages.
+    """``source``, ``streams``, ``steps`` and ``sinks`` of a plan, each with its title; steps with their stages' names.
 
     The names are the steps under which a run tells what it does.
     """

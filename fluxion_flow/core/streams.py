@@ -98,7 +98,8 @@ def prepare_stream(
 ) -> PreparedStream:
     """Check what a further stream goes through before it is joined.
 
-    ``where`` is its place, such as ``streams.payments``; ``time_where`` is the place of its time field. What is wrong goes to ``problems``.
+    ``where`` is its place, such as ``streams.payments``; ``time_where`` is the place of its time field. What is wrong
+    goes to ``problems``.
     """
     from .stages.registry import parse_stages
     from .stages.shapes import PerDocument

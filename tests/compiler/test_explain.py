@@ -196,7 +196,7 @@ def test_the_data_is_json_and_says_the_same(everything):
     data = json.loads(json.dumps(found.to_dict()))
     assert list(data) == [
         *("name", "source", "steps", "sinks", "dead_letters", "on_error"),
-        *("guarantee", "settings", "changed", "warnings"),
+        *("guarantee", "settings", "changed", "warnings", "streams"),
     ]
     assert data["steps"][1] == {
         "id": "by-a",
