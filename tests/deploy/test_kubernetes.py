@@ -2,7 +2,6 @@
 
 import json
 import os
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +13,7 @@ import yaml
 from fluxion_flow import StreamingPipelineDefinition
 from fluxion_flow.cli.run import command as run_command
 from fluxion_flow.runtime.observed import status_ports
+from tests.servers.ports import free_ports
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "deploy" / "kubernetes"
@@ -95,16 +95,6 @@ def test_the_command_of_the_pod_is_one_of_ours():
     assert context.params["target"] == "/etc/fluxion/orders.yaml"
     assert context.params["store"] == "/var/lib/fluxion/store"
     assert {mount["mountPath"] for mount in container["volumeMounts"]} >= {"/etc/fluxion", "/var/lib/fluxion"}
-
-
-def free_ports(count):
-    sockets = [socket.socket() for _ in range(count)]
-    for each in sockets:
-        each.bind(("127.0.0.1", 0))
-    ports = [each.getsockname()[1] for each in sockets]
-    for each in sockets:
-        each.close()
-    return ports
 
 
 def test_the_pods_of_a_cluster_run_one_pipeline_on_a_store_that_is_spread_over_them(tmp_path):

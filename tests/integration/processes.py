@@ -6,7 +6,6 @@ import collections
 import json
 import random
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from fluxion_flow import run_batch
+from tests.servers.ports import free_ports
 
 RUN_FLOW = Path(__file__).with_name("run_flow.py")
 STATELESS = [{"$match": {"q": {"$ne": 3}}}, {"$set": {"t": {"$multiply": ["$q", "$p"]}}}]
@@ -151,17 +151,6 @@ def kill_all(processes: list[subprocess.Popen[str]], rng: random.Random) -> None
             time.sleep(rng.uniform(0.0, 0.1))
     for process in processes:
         process.communicate()
-
-
-def free_ports(count: int) -> list[int]:
-    """Ports that nobody listens on."""
-    sockets = [socket.socket() for _ in range(count)]
-    for one in sockets:
-        one.bind(("127.0.0.1", 0))
-    ports = [one.getsockname()[1] for one in sockets]
-    for one in sockets:
-        one.close()
-    return ports
 
 
 def counted(documents: list[dict[str, Any]]) -> collections.Counter[str]:

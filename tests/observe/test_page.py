@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -14,6 +13,8 @@ from pathlib import Path
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
+
+from tests.servers.ports import free_ports
 
 MODULE = """
 import os
@@ -35,12 +36,6 @@ TOKEN = "page-s3cret-token"
 RECORDS = 2300
 
 
-def free_port():
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return sock.getsockname()[1]
-
-
 def samples(page):
     return [sample for family in text_string_to_metric_families(page) for sample in family.samples]
 
@@ -57,7 +52,7 @@ def page_of_a_run(tmp_path):
     bad = sum(n % 100 == 50 or n % 40 == 0 for n in range(RECORDS))
     (tmp_path / "in.jsonl").write_text("\n".join(lines) + "\n")
     (tmp_path / "paged.py").write_text(MODULE)
-    port = free_port()
+    port = free_ports(1)[0]
     environment = {
         **{name: value for name, value in os.environ.items() if not name.startswith(("FLUXION_", "BYTEWAX_"))},
         "FOLDER": str(tmp_path),

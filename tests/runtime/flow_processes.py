@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -124,14 +123,3 @@ def ended(*processes: subprocess.Popen[str], by: signal.Signals = signal.SIGTERM
     for process in processes:
         process.send_signal(by)
     return [(process.returncode, errors) for process in processes for _, errors in [process.communicate()]]
-
-
-def free_ports(count: int) -> list[int]:
-    """Ports that nobody listens on."""
-    sockets = [socket.socket() for _ in range(count)]
-    for one in sockets:
-        one.bind(("127.0.0.1", 0))
-    ports = [one.getsockname()[1] for one in sockets]
-    for one in sockets:
-        one.close()
-    return ports

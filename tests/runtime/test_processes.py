@@ -6,11 +6,12 @@ import signal
 from pathlib import Path
 
 import pytest
-from flow_processes import COUNTING, EXPECTED, HALF, Flow, ended, free_ports
+from flow_processes import COUNTING, EXPECTED, HALF, Flow, ended
 from trial import ids
 
 from fluxion_flow.runtime.drain import EXIT_DRAIN_TIMEOUT
 from fluxion_flow.runtime.failure import GO_ON
+from tests.servers.ports import free_ports
 
 
 @pytest.mark.parametrize(("by", "first", "second"), [(signal.SIGTERM, 1, 2), (signal.SIGINT, 2, 1)])

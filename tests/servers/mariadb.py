@@ -17,7 +17,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from postgres import _free_port
+
+from tests.servers.ports import free_ports
+from tests.servers.sessions import running
 
 PASSWORD = "maria-Tr0ub4dor&3"
 START = 60.0
@@ -39,7 +41,7 @@ class MariaServer:
 
     def __init__(self) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="fluxion-mariadb-", dir="/tmp"))
-        self.port = _free_port()
+        self.port = free_ports(1)[0]
         self._process: subprocess.Popen[bytes] | None = None
         options = [f"--datadir={self.folder / 'data'}", f"--user={getpass.getuser()}", "--skip-test-db"]
         command = [str(_program("mariadb-install-db")), "--no-defaults", *options, "--skip-name-resolve"]
@@ -113,18 +115,7 @@ class MariaServer:
 @pytest.fixture(scope="session")
 def mariadb() -> Iterator[MariaServer]:
     """A running server."""
-    reason = why_absent()
-    if reason and os.environ.get("CI") == "true":
-        pytest.fail(reason)
-    if reason:
-        pytest.skip(reason)
-    pytest.importorskip("pymysql")
-    server = MariaServer()
-    try:
-        server.start()
-        yield server
-    finally:
-        server.remove()
+    yield from running(MariaServer, why_absent(), "pymysql")
 
 
 _numbers = iter(range(1, 1_000_000))

@@ -12,7 +12,6 @@ import os
 import pwd
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -20,6 +19,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from tests.servers.ports import free_ports
+from tests.servers.sessions import running
 
 PASSWORD = "pg-Tr0ub4dor&3"
 PLACES = ("/usr/lib/postgresql/*/bin", "/usr/pgsql-*/bin", "/opt/homebrew/opt/postgresql*/bin")
@@ -55,7 +57,7 @@ class PostgresServer:
 
     def __init__(self) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="fluxion-postgres-", dir="/tmp"))
-        self.port = _free_port()
+        self.port = free_ports(1)[0]
         self._user = _user() if os.getuid() == 0 else None
         self._process: subprocess.Popen[bytes] | None = None
         password = self.folder / "password"
@@ -138,28 +140,10 @@ class PostgresServer:
             raise RuntimeError(f"{command[0]} failed:\n{done.stdout}{done.stderr}")
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[PostgresServer]:
     """A running server."""
-    reason = why_absent()
-    if reason and os.environ.get("CI") == "true":
-        pytest.fail(reason)
-    if reason:
-        pytest.skip(reason)
-    pytest.importorskip("psycopg")
-    server = PostgresServer()
-    try:
-        server.start()
-        yield server
-    finally:
-        server.remove()
+    yield from running(PostgresServer, why_absent(), "psycopg")
 
 
 _numbers = iter(range(1, 1_000_000))

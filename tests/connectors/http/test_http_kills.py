@@ -17,9 +17,11 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.servers.ports import free_ports
+
 sys.path.insert(0, str(Path(__file__).parents[2] / "integration"))
 
-from processes import free_ports, kill_all, start_flow
+from processes import kill_all, start_flow
 
 KILLS = int(os.environ.get("KILLS", "3"))
 """``KILLS=30`` for a thorough run."""

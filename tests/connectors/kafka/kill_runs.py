@@ -14,7 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from bytewax.recovery import init_db_dir
-from servers.kafka import Kafka, free_ports, new_topic, produce
+from servers.kafka import Kafka, new_topic, produce
+
+from tests.servers.ports import free_ports
 
 RUN = Path(__file__).with_name("run_topic_flow.py")
 RECORDS, PARTITIONS = 1500, 3

@@ -12,18 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fluxion_flow.core.environment import Environment
-from fluxion_flow.core.expressions.compile import compile_expression
-from fluxion_flow.core.expressions.parse import Parser
 from fluxion_flow.core.expressions.registry import all_operators
 from fluxion_flow.core.values import MISSING, EvaluationError
-from fluxion_flow.errors import PipelineError, Problems, Where
-
-
-def function_of(expression: Any) -> Any:
-    problems = Problems()
-    node = Parser(problems).expression(expression, Where.at("x"))
-    problems.raise_if_any()
-    return compile_expression(node)
+from fluxion_flow.errors import PipelineError
+from tests.core.expressions.agreement import assert_inline_source_agrees, function_of
 
 
 def value(expression: Any, **document: Any) -> Any:
@@ -233,30 +225,7 @@ EXPRESSIONS = [
 @given(a=VALUES, b=VALUES)
 @pytest.mark.parametrize("expression", EXPRESSIONS, ids=str)
 def test_inline_source_agrees_with_the_operators_function(expression: Any, a: Any, b: Any) -> None:
-    document = {k: v for k, v in {"a": a, "b": b}.items() if v is not MISSING}
-    assert outcome(lambda: function_of(expression)(document, Environment())) == outcome(
-        lambda: by_function(expression, document)
-    )
-
-
-def by_function(expression: Any, document: dict[str, Any]) -> Any:
-    """The value from the operator's function, called without any inline source."""
-    problems = Problems()
-    call: Any = Parser(problems).expression(expression, Where.at("x"))
-    assert not problems
-
-    def argument(node: Any) -> Any:
-        return compile_expression(node)(document, Environment())
-
-    keywords = {name: argument(node) for name, node in call.keywords}
-    return call.operator.function(*[argument(node) for node in call.arguments], **keywords)
-
-
-def outcome(compute: Any) -> Any:
-    try:
-        return compute()
-    except EvaluationError as error:
-        return str(error)
+    assert_inline_source_agrees(expression, a=a, b=b)
 
 
 def test_every_string_operator_is_declared() -> None:

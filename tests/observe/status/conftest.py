@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.servers.ports import free_neighbours
+
 sys.path.insert(0, str(Path(__file__).parent))
 
-from runs import free_ports, running, status, wait_for
+from runs import running, status, wait_for
 
 DOCUMENTS = 3000
 POISON = 60
@@ -50,7 +52,7 @@ def module(folder: Path) -> str:
 def followed(tmp_path_factory):
     """The first port of a run that has read and delivered everything, and its folder."""
     folder = tmp_path_factory.mktemp("followed")
-    port = free_ports(2)
+    port = free_neighbours(2)
     with running(module(folder), folder, port, "-p", "2", "-r", str(folder / "store")) as run:
 
         def done():

@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -32,21 +31,6 @@ def needs(program: str) -> None:
         if os.environ.get("CI") == "true":
             pytest.fail(f"{program} is required under CI=true, but it is not installed")
         pytest.skip(f"{program} is not installed")
-
-
-def free_ports(count: int) -> int:
-    """The first of ``count`` neighbouring ports that nothing listens on now."""
-    while True:
-        with socket.socket() as first:
-            first.bind(("127.0.0.1", 0))
-            port: int = first.getsockname()[1]
-        try:
-            for number in range(count):
-                with socket.socket() as each:
-                    each.bind(("127.0.0.1", port + number))
-        except (OSError, OverflowError):
-            continue
-        return port
 
 
 @contextmanager

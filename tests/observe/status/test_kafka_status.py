@@ -17,13 +17,16 @@ from pathlib import Path
 
 import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
-from runs import FLUXION, free_ports, page, running, status, wait_for
+from runs import FLUXION, page, running, status, wait_for
 from test_run_status import samples
+
+from tests.servers.ports import free_neighbours
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "servers"))
 
 from http_server import Answer, ScriptedServer
-from kafka import QUIET, RealKafka, create_topic, why_no_real_broker
+
+from tests.servers.kafka import QUIET, RealKafka, create_topic, why_no_real_broker
 
 IMAGES = Path(__file__).parents[3] / "docs" / "images"
 LONG = os.environ.get("KAFKA_STATUS") == "long" or bool(os.environ.get("SCREENSHOTS"))
@@ -116,7 +119,7 @@ def scene(tmp_path_factory):
     with RealKafka() as broker:
         create_topic(broker, TOPIC, PARTS)
         create_topic(broker, "orders.dead")
-        made = Scene(broker, server, folder, free_ports(2))
+        made = Scene(broker, server, folder, free_neighbours(2))
         kafka = {"type": "kafka", "bootstrap_servers": broker.bootstrap}
         patient = {"retry": {"max_attempts": "unlimited", "backoff": "200ms", "max_backoff": "1s"}}
         definition = {

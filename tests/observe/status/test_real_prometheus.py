@@ -12,9 +12,10 @@ from pathlib import Path
 import pytest
 import yaml
 from conftest import DOCUMENTS, POISON
-from runs import free_ports, get, needs, wait_for
+from runs import get, needs, wait_for
 
 from fluxion_flow.observe.vocabulary import METRICS
+from tests.servers.ports import free_neighbours
 
 DEPLOY = Path(__file__).parents[3] / "deploy"
 RULES = DEPLOY / "prometheus" / "fluxion-flow.rules.yml"
@@ -39,7 +40,7 @@ def prometheus(followed, tmp_path_factory):
     needs("prometheus")
     port, _ = followed
     folder = tmp_path_factory.mktemp("prometheus")
-    own = free_ports(1)
+    own = free_neighbours(1)
     config = {
         "global": {"scrape_interval": "500ms", "evaluation_interval": "500ms"},
         "rule_files": [str(RULES)],

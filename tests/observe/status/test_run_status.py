@@ -10,7 +10,9 @@ import urllib.error
 import pytest
 from conftest import DOCUMENTS, POISON, module
 from prometheus_client.parser import text_string_to_metric_families
-from runs import FLUXION, free_ports, get, page, running, status, wait_for
+from runs import FLUXION, get, page, running, status, wait_for
+
+from tests.servers.ports import free_neighbours
 
 TOKEN = "token-of-a-real-run"
 
@@ -123,7 +125,7 @@ def test_the_page_shows_it_in_a_browser(followed, tmp_path):
 
 
 def test_who_has_the_token_sees_it(tmp_path):
-    port = free_ports(1)
+    port = free_neighbours(1)
     with running(module(tmp_path), tmp_path, port, FLUXION_STATUS_TOKEN=TOKEN) as run:
         wait_for(lambda: get(port, "/ready"), run)
         wait_for(lambda: status(port, token=TOKEN)["totals"]["delivered"] == DOCUMENTS - POISON, run)
@@ -142,7 +144,7 @@ def test_a_process_that_does_not_answer_is_named(followed):
     from fluxion_flow.observe.status.peers import whole
 
     port, _ = followed
-    own, nobody = status(port, "/status.json"), free_ports(1)
+    own, nobody = status(port, "/status.json"), free_neighbours(1)
     found = whole(lambda: own, 0, [f"http://127.0.0.1:{port}", f"http://127.0.0.1:{nobody}"], None)
     assert [(one["process"], one["state"]) for one in found["processes"]][1] == (1, "no answer")
     (trouble,) = [one["text"] for one in found["attention"] if one["level"] == "trouble"]
