@@ -15,9 +15,9 @@ PYTEST_ARGS ?=
 TEST_PROCESSES ?= 2
 BENCH_ARGS ?=
 
-.PHONY: demo test lint bench bench-core docs site clean env
+.PHONY: demo test lint bench bench-core docs site clean env env-run
 
-demo: env
+demo: env-run
 	@rm -f "$(ORDERS_OUT)/customers.jsonl" "$(ORDERS_OUT)/dead-letters.jsonl"
 	ORDERS_OUT="$(ORDERS_OUT)" $(BIN)/python -m bytewax.run flows.orders_quickstart
 	@ORDERS_OUT="$(ORDERS_OUT)" $(BIN)/python scripts/demo_summary.py
@@ -52,4 +52,9 @@ clean:
 env:
 ifeq ($(VENV),.venv)
 	@sh scripts/env.sh
+endif
+
+env-run:
+ifeq ($(VENV),.venv)
+	@sh scripts/env.sh --run
 endif

@@ -2,10 +2,11 @@
 # Make .venv ready: a Python that bytewax 0.21.1 has wheels for, with this package and its tools installed.
 #
 #   sh scripts/env.sh           set .venv up, or do nothing when it is ready for the present pyproject.toml
+#   sh scripts/env.sh --run     the same without the tools of development: what running pipelines takes
 #   sh scripts/env.sh --find    print the Python that would be used; exit 1 when there is none
 #   sh scripts/env.sh --stamp   say that .venv, made by hand, is ready for the present pyproject.toml
 #
-# PYTHON=/path/to/python chooses the interpreter. Nothing outside the checkout is changed: where no suitable Python is
+# PYTHON=/path/to/python chooses the interpreter. Packages are installed with uv where there is one, else with pip. Nothing outside the checkout is changed: where no suitable Python is
 # found, uv brings one into .uv/. Plain POSIX sh, for Debian's dash as well as macOS.
 
 set -u
@@ -64,8 +65,14 @@ ready_for() {
     pwd -P
 }
 
+# The stamp: what .venv is ready for; a third line, "run", where the tools of development are not in it.
 is_ready() {
-    [ -f "$STAMP" ] && [ "$(cat "$STAMP")" = "$(ready_for)" ] && suits .venv/bin/python
+    [ "$(sed 3d "$STAMP" 2>/dev/null)" = "$(ready_for)" ] && suits .venv/bin/python &&
+        { [ "$1" = run ] || ! has_run_only; }
+}
+
+has_run_only() {
+    [ "$(sed -n 3p "$STAMP" 2>/dev/null)" = run ]
 }
 
 # make_venv PYTHON: an empty .venv with pip. Debian keeps the part of venv that brings pip in a package of its own.
@@ -85,11 +92,17 @@ make_venv() {
     return 1
 }
 
-# Print a uv that runs: the one on the path, or one installed into .uv/ by any Python that has pip.
-find_uv() {
+# Print a uv that is here and runs.
+present_uv() {
     for uv in uv "${HOME:-/root}/.local/bin/uv" "${HOME:-/root}/.cargo/bin/uv" .uv/tool/bin/uv; do
         "$uv" --version >/dev/null 2>&1 && printf '%s\n' "$uv" && return
     done
+    return 1
+}
+
+# Print a uv that runs: one that is here, or one installed into .uv/ by any Python that has pip.
+find_uv() {
+    present_uv && return
     for python in ${PYTHON:+"$PYTHON"} python3 python; do
         say "installing uv into .uv with $python, to get a Python that bytewax has wheels for"
         "$python" -m pip install --quiet --disable-pip-version-check --target .uv/tool uv >&2 ||
@@ -140,12 +153,31 @@ END
     make_venv_with_uv || no_python
 }
 
+# install run|all: the package, and its tools unless only running is meant.
 install() {
-    say "installing the package and its tools into .venv"
-    set -- .venv/bin/python -m pip install --quiet --disable-pip-version-check
-    "$@" "pip>=22.3" && "$@" --only-binary bytewax -e ".[dev]" && ready_for >"$STAMP" && return
-    say "Installing into .venv failed, see above. Without a way to PyPI, set PIP_INDEX_URL or PIP_FIND_LINKS."
-    exit 1
+    if [ "$1" = run ]; then
+        say "installing the package into .venv"
+        install_packages --no-compile -e .
+    else
+        say "installing the package and its tools into .venv"
+        install_packages -e ".[dev]"
+    fi || {
+        say "Installing into .venv failed, see above. Without a way to PyPI, set PIP_INDEX_URL or PIP_FIND_LINKS."
+        exit 1
+    }
+    { ready_for && { [ "$1" = all ] || echo run; }; } >"$STAMP"
+}
+
+# install_packages OPTION...: with uv, which takes seconds where pip takes half a minute; with pip where that fails.
+install_packages() {
+    if uv=$(present_uv); then
+        UV_DEFAULT_INDEX="${UV_DEFAULT_INDEX:-${PIP_INDEX_URL:-https://pypi.org/simple}}" \
+            UV_FIND_LINKS="${UV_FIND_LINKS:-${PIP_FIND_LINKS:-}}" \
+            "$uv" pip install --quiet --python .venv/bin/python --only-binary bytewax "$@" && return
+        say "uv could not install it; trying pip"
+    fi
+    .venv/bin/python -m pip install --quiet --disable-pip-version-check "pip>=22.3" &&
+        .venv/bin/python -m pip install --quiet --disable-pip-version-check --only-binary bytewax "$@"
 }
 
 case "${1:-}" in
@@ -156,16 +188,20 @@ case "${1:-}" in
     suits .venv/bin/python || { say ".venv/bin/python is no Python 3.10, 3.11 or 3.12"; exit 1; }
     ready_for >"$STAMP"
     ;;
-"")
-    is_ready && exit 0
+"" | --run)
+    what=all
+    [ "${1:-}" = --run ] && what=run
+    is_ready "$what" && exit 0
     # The path of the checkout stands in every script of .venv: one that was moved or copied is made anew.
-    if ! suits .venv/bin/python || [ "$(sed 1d "$STAMP" 2>/dev/null)" != "$(pwd -P)" ]; then
+    if ! suits .venv/bin/python || [ "$(sed -n 2p "$STAMP" 2>/dev/null)" != "$(pwd -P)" ]; then
         create
+    elif ! has_run_only; then
+        what=all # it had the tools, and keeps them
     fi
-    install
+    install "$what"
     ;;
 *)
-    say "usage: sh scripts/env.sh [--find | --stamp]"
+    say "usage: sh scripts/env.sh [--run | --find | --stamp]"
     exit 2
     ;;
 esac

@@ -25,10 +25,12 @@ case "$1" in
 esac
 """
 BROKEN_SHIM = "#!/bin/sh\necho 'pyenv: command not found' >&2\nexit 127\n"
-INSTALL = [
-    "-m pip install --quiet --disable-pip-version-check pip>=22.3",
-    "-m pip install --quiet --disable-pip-version-check --only-binary bytewax -e .[dev]",
-]
+PIP = "-m pip install --quiet --disable-pip-version-check"
+INSTALL = [f"{PIP} pip>=22.3", f"{PIP} --only-binary bytewax -e .[dev]"]
+INSTALL_TO_RUN = [f"{PIP} pip>=22.3", f"{PIP} --only-binary bytewax --no-compile -e ."]
+UV = """#!/bin/sh
+[ "$1" = --version ] || echo "uv $*" >>asked.txt
+"""
 
 
 def write_program(path, text):
@@ -114,3 +116,39 @@ def test_an_environment_made_by_hand_is_kept_once_it_is_stamped(checkout):
     assert env_sh(checkout, "--stamp").returncode == 0
     assert env_sh(checkout).stderr == ""
     assert asked(checkout) == []
+
+
+def test_to_run_pipelines_the_tools_are_left_out_until_they_are_asked_for(checkout, tmp_path):
+    good = write_program(tmp_path / "python3.10", GOOD_PYTHON)
+    assert env_sh(checkout, "--run", python=good).stderr == (
+        f"setting up .venv with Python 3.x ({good})\ninstalling the package into .venv\n"
+    )
+    assert asked(checkout) == ["-m venv .venv", *INSTALL_TO_RUN]
+    assert env_sh(checkout, "--run", python=good).stderr == ""
+    assert env_sh(checkout, python=good).stderr == "installing the package and its tools into .venv\n"
+    assert asked(checkout) == INSTALL
+    for arguments in ((), ("--run",)):
+        assert env_sh(checkout, *arguments, python=good).stderr == ""
+    assert asked(checkout) == []
+
+
+def test_an_environment_with_tools_keeps_them(checkout, tmp_path):
+    good = write_program(tmp_path / "python3.10", GOOD_PYTHON)
+    env_sh(checkout, python=good)
+    asked(checkout)
+    (checkout / "pyproject.toml").write_text("[project]\nname = 'other'\n")
+    env_sh(checkout, "--run", python=good)
+    assert asked(checkout) == INSTALL
+
+
+def test_a_uv_that_is_there_installs_and_pip_does_where_it_fails(checkout, tmp_path):
+    good = write_program(tmp_path / "python3.10", GOOD_PYTHON)
+    write_program(tmp_path / "bin" / "uv", UV)
+    env_sh(checkout, "--run", python=good, path=[tmp_path / "bin"])
+    with_uv = "uv pip install --quiet --python .venv/bin/python --only-binary bytewax --no-compile -e ."
+    assert asked(checkout) == ["-m venv .venv", with_uv]
+    write_program(tmp_path / "bin" / "uv", UV + "[ $1 = --version ]")
+    assert env_sh(checkout, python=good, path=[tmp_path / "bin"]).stderr == (
+        "installing the package and its tools into .venv\nuv could not install it; trying pip\n"
+    )
+    assert asked(checkout) == [with_uv.replace("--no-compile -e .", "-e .[dev]"), *INSTALL]
