@@ -75,28 +75,26 @@ has_run_only() {
     [ "$(sed -n 3p "$STAMP" 2>/dev/null)" = run ]
 }
 
-# make_venv PYTHON: an empty .venv with pip. Debian keeps the part of venv that brings pip in a package of its own.
-make_venv() {
-    rm -rf .venv
-    "$1" -m venv .venv >/dev/null 2>&1 && .venv/bin/python -m pip --version >/dev/null 2>&1 && return
-    rm -rf .venv
-    "$1" -m virtualenv --quiet .venv >/dev/null 2>&1 && return
-    rm -rf .venv
-    if command -v uv >/dev/null; then
-        uv venv --quiet --no-project --seed --python "$1" .venv && return
-        rm -rf .venv
-    fi
-    "$1" -m venv --without-pip .venv >/dev/null 2>&1 &&
-        "$1" -m pip --python .venv/bin/python install --quiet pip >/dev/null 2>&1 && return
-    rm -rf .venv
-    return 1
-}
-
 # Print a uv that is here and runs.
 present_uv() {
     for uv in uv "${HOME:-/root}/.local/bin/uv" "${HOME:-/root}/.cargo/bin/uv" .uv/tool/bin/uv; do
         "$uv" --version >/dev/null 2>&1 && printf '%s\n' "$uv" && return
     done
+    return 1
+}
+
+# make_venv PYTHON: an empty .venv with pip. Debian keeps the part of venv that brings pip in a package of its own.
+make_venv() {
+    rm -rf .venv
+    uv=$(present_uv) && "$uv" venv --quiet --no-project --seed --python "$1" .venv && suits .venv/bin/python && return
+    rm -rf .venv
+    "$1" -m venv .venv >/dev/null 2>&1 && .venv/bin/python -m pip --version >/dev/null 2>&1 && return
+    rm -rf .venv
+    "$1" -m virtualenv --quiet .venv >/dev/null 2>&1 && return
+    rm -rf .venv
+    "$1" -m venv --without-pip .venv >/dev/null 2>&1 &&
+        "$1" -m pip --python .venv/bin/python install --quiet pip >/dev/null 2>&1 && return
+    rm -rf .venv
     return 1
 }
 

@@ -146,7 +146,8 @@ def test_a_uv_that_is_there_installs_and_pip_does_where_it_fails(checkout, tmp_p
     write_program(tmp_path / "bin" / "uv", UV)
     env_sh(checkout, "--run", python=good, path=[tmp_path / "bin"])
     with_uv = "uv pip install --quiet --python .venv/bin/python --only-binary bytewax --no-compile -e ."
-    assert asked(checkout) == ["-m venv .venv", with_uv]
+    asked_for = asked(checkout)
+    assert asked_for == [f"uv venv --quiet --no-project --seed --python {good} .venv", "-m venv .venv", with_uv]
     write_program(tmp_path / "bin" / "uv", UV + "[ $1 = --version ]")
     assert env_sh(checkout, python=good, path=[tmp_path / "bin"]).stderr == (
         "installing the package and its tools into .venv\nuv could not install it; trying pip\n"
