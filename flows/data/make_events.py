@@ -1,13 +1,15 @@
-"""Make the data of the gallery: payments, clicks and changes of customers, the same at every run.
+"""Make the data of the gallery: payments, clicks, changes of customers and an access log, the same at every run.
 
     python flows/data/make_events.py [FOLDER]
 
-writes ``payments.jsonl``, ``clicks.jsonl`` and ``customer_changes.jsonl`` into the folder (this script's by default):
+writes ``payments.jsonl``, ``clicks.jsonl``, ``customer_changes.jsonl`` and ``access.log`` into the folder (this
+script's by default):
 
 - *payments* come nearly in order of their time, some up to a minute late and a few many minutes late. Some cards are
   used in bursts, some of those from several countries.
 - *clicks* of visitors who come, look at some pages and go; a visit may end in an order.
 - *changes* of customers: created, moved, deleted, and created again, as a database's log tells them.
+- the *access log* of the shop's web server in the Common Log Format; some of its lines are torn.
 """
 
 from __future__ import annotations
@@ -85,6 +87,20 @@ def changes(chance: random.Random) -> Iterator[dict[str, Any]]:
         }
 
 
+def requests(chance: random.Random) -> Iterator[str]:
+    time = 0.0
+    for _ in range(800):
+        time += chance.expovariate(1 / 4)
+        when = (START + timedelta(seconds=int(time))).strftime("%d/%b/%Y:%H:%M:%S %z")
+        page = chance.choice(PAGES) + chance.choice(("", "", "?sort=price", "?page=2"))
+        status = (
+            503 if page.startswith("/gifts") and chance.random() < 0.3 else chance.choice((200, 200, 200, 304, 404))
+        )
+        size = "-" if status == 304 else str(chance.randint(200, 40_000))
+        line = f'10.0.0.{chance.randint(1, 99)} - - [{when}] "GET {page} HTTP/1.1" {status} {size}'
+        yield line[: chance.randint(5, 40)] if chance.random() < 0.01 else line
+
+
 def main(folder: Path) -> None:
     for name, documents in (
         ("payments", payments(random.Random(1))),
@@ -94,6 +110,9 @@ def main(folder: Path) -> None:
         lines = [json.dumps(document, ensure_ascii=False) for document in documents]
         (folder / f"{name}.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
         print(f"{name:17} {len(lines):5}")
+    log = list(requests(random.Random(4)))
+    (folder / "access.log").write_text("\n".join(log) + "\n", encoding="ascii")
+    print(f"{'access.log':17} {len(log):5}")
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ import msgspec
 from fluxion_flow.connect.encoding import decode_records
 from fluxion_flow.connect.secrets import redact
 from fluxion_flow.core.outside import Asker
-from fluxion_flow.core.stages.external import ExternalCollection, Loaded
+from fluxion_flow.core.stages.external import ALL, ExternalCollection, Loaded
 from fluxion_flow.enrich.asking import Client, Enrichment, Target
 from fluxion_flow.enrich.failures import EnrichError
 from fluxion_flow.enrich.settings import Settings
@@ -131,7 +131,7 @@ class FileAsker(Enrichment):
     target: FileTarget
 
     def question(self, values: tuple[Any, ...]) -> Hashable:
-        return "all"
+        return ALL
 
     def begin(self, memory: dict[Any, Any]) -> None:
         memory["looked"] = False

@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 
 from fluxion_flow.core.outside import Asker
 from fluxion_flow.core.stages.collections import FieldIndex
-from fluxion_flow.core.stages.external import ExternalCollection, Loaded
+from fluxion_flow.core.stages.external import ALL, ExternalCollection, Loaded
 from fluxion_flow.enrich.asking import Enrichment
 from fluxion_flow.enrich.extract import extracted
 from fluxion_flow.enrich.failures import CallRefused, UnreadableAnswer
@@ -61,17 +61,17 @@ class CollectionAsker(Enrichment):
         return 1 if self.param is None else self.size
 
     def question(self, values: tuple[Any, ...]) -> Hashable:
-        return key_of(values[0]) if values else "all"
+        return key_of(values[0]) if values else ALL
 
     def near(self, what: Any, memory: dict[Any, Any]) -> Any:
-        if what != "all" and what[0] in ("nothing", "null", "nan", "bytes"):
+        if what != ALL and what[0] in ("nothing", "null", "nan", "bytes"):
             return []
-        if what != "all" and "," in str(what[1]) and not self.repeat:
+        if what != ALL and "," in str(what[1]) and not self.repeat:
             raise CallRefused(f"{self.title}: the value holds a comma, which parts the values of '{self.param}'")
         raise LookupError
 
     def perform(self, client: HttpClient, what: Any) -> Any:
-        if what == "all":
+        if what == ALL:
             return Loaded(self._documents(client, ""))
         return self.perform_many(client, [what])[0]
 

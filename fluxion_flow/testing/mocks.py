@@ -27,6 +27,7 @@ from fluxion_flow.connect.spi import (
 )
 from fluxion_flow.core.context import StreamingContext
 from fluxion_flow.core.outside import Answer, AskFailed, Outside, Question
+from fluxion_flow.core.stages.external import ALL, Loaded
 
 RAW = "$raw"
 """A record ``{$raw: text}`` is one that cannot be decoded, with this text."""
@@ -141,7 +142,8 @@ class MockOutside(Outside):
             for rule in self._rules.get(name, ()):
                 if rule.when is None or rule.when in text:
                     if rule.fail is None:
-                        return Answer(_copy(rule.answer))
+                        answer = _copy(rule.answer)
+                        return Answer(Loaded(answer) if question.what == ALL else answer)
                     return _failing(f"{asker.title}: {rule.fail}")
         hint = f"add it to enrichments.{names[0] or names[1]}"
         return _failing(f"{asker.title}: the test does not mock this question: {text}; {hint}")

@@ -40,7 +40,7 @@ def test_the_data_is_what_the_script_makes(tmp_path):
     done = subprocess.run(
         [sys.executable, DATA / "make_events.py", tmp_path], capture_output=True, text=True, check=True
     )
-    assert done.stdout.split() == ["payments", "936", "clicks", "1297", "customer_changes", "600"]
+    assert done.stdout.split() == ["payments", "936", "clicks", "1297", "customer_changes", "600", "access.log", "800"]
     for made in tmp_path.iterdir():
         assert made.read_bytes() == (DATA / made.name).read_bytes()
 
@@ -107,7 +107,26 @@ def test_a_change_log_becomes_the_table_of_its_last_versions(run):
 
 def test_every_pipeline_of_the_gallery_has_tests_beside_it():
     tested = {path.name.removesuffix(".flowtest.yaml") for path in FLOWS.glob("*.flowtest.yaml")}
-    assert tested == {path.stem for path in FLOWS.glob("*.yaml") if not path.name.endswith(".flowtest.yaml")}
+    definitions = {path.stem for path in FLOWS.glob("*.yaml") if not path.name.endswith(".flowtest.yaml")}
+    modules = {path.stem for path in FLOWS.glob("*.py")} - {"__init__", "embedded"}
+    assert tested == definitions | modules
+
+
+def test_every_pipeline_of_the_gallery_is_on_its_page():
+    page = (FLOWS.parent / "docs" / "gallery.md").read_text(encoding="utf-8")
+    assert [path.name for path in FLOWS.glob("*.flowtest.yaml") if path.name.split(".")[0] not in page] == []
+
+
+def test_the_canary_of_the_orders_agrees_with_them():
+    canary = [Path(sys.executable).with_name("fluxion"), "canary", "--json", "--rate", "0.2", "-n", "500"]
+    done = subprocess.run(
+        [*canary, FLOWS / "orders_quickstart.yaml", FLOWS / "orders_canary.yaml"],
+        cwd=FLOWS.parent, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    told = json.loads(done.stdout)
+    assert done.returncode == 0, done.stderr
+    assert told["sample"] > 50
+    assert {row["difference"] for row in told["compared"]} == {0.0}
 
 
 def test_orders_are_enriched_from_a_server_a_database_and_a_file(tmp_path, monkeypatch):

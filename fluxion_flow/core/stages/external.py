@@ -34,6 +34,10 @@ class ExternalCollection(ABC):
         """
 
 
+ALL = "all"
+"""The question for all documents of a collection."""
+
+
 class Loaded:
     """All documents of a collection, with what stages have made of them."""
 
