@@ -15,7 +15,7 @@ from .outside import Answers, Outside, open_outside
 from .plan import Segment, segments
 from .program import DocumentError
 from .resources import Resources, Stream
-from .stages import Keyed, Stage, Whole, Windowed, parse_stages
+from .stages import Keyed, PerDocument, Stage, Whole, Windowed, parse_stages
 from .stages.shapes import Document, check_windows
 from .streams import PreparedStream, StreamInput, check_streams, prepare_stream
 from .tracing import placed
@@ -79,7 +79,7 @@ def run_batch(
     problems.raise_if_any()
     with outside_of(resources) as answers:
         if event_time is None and not isinstance(documents, Mapping):
-            return run_stages(list(documents), built, environment(resources, answers))
+            return run_stages(_as_list(documents, built), built, environment(resources, answers))
         further = {name: given.partitions for name, given in inputs.items()}
         return run_partitions(documents, built, resources, event_time, late, answers, further, prepared)
 
@@ -95,6 +95,15 @@ def prepare_streams(resources: Resources, problems: Problems, *inside: str) -> d
         time_where = Where((*where.parts, *inside, "time_field"))
         found[name] = prepare_stream(stream, where, problems, resources, time_where)
     return found
+
+
+def _as_list(documents: Iterable[Document], stages: Sequence[Stage]) -> list[Document]:
+    """The documents in a list that ``stages`` may have: the caller's own one where they only read it.
+
+    Copying a long list touches every document twice, in memory that the processor does not have at hand.
+    """
+    read_only = bool(stages) and isinstance(stages[0], (PerDocument, Keyed))
+    return documents if read_only and isinstance(documents, list) else list(documents)
 
 
 @contextmanager
