@@ -177,6 +177,8 @@ class Plan:
         first = self.steps[0] if self.steps else None
         if not isinstance(first, FusedStep) or self.clocks is not None:
             return None
+        if first.program.passes and len(self.steps) > 1:
+            return None
         return None if any(policy.breaker for policy in first.policies) else first.program.needs
 
     @property

@@ -33,6 +33,7 @@ from typing import Any
 import msgspec
 
 from fluxion_flow.connect.spi import Document, Reject
+from fluxion_flow.core.rows import Rows
 
 # ---------------------------------------------------------------------------------------------------------- decoding
 
@@ -239,8 +240,11 @@ def _unencodable_reason(error: Exception) -> str:
 def encode_lines(documents: Sequence[Document], extended: bool = False) -> tuple[bytes, dict[int, Exception]]:
     """The documents as JSON Lines, and why some could not be written: index in ``documents`` → error.
 
-    A batch of plain JSON values costs one call of the encoder.
+    A batch of plain JSON values costs one call of the encoder. :class:`Rows` are documents that stages only let
+    through: in plain mode the JSON text of each is written as it came.
     """
+    if documents.__class__ is Rows and not extended:
+        return _as_they_came(documents), {}
     try:
         if extended:
             plain = [document if _only_json(document.values()) else to_extended(document) for document in documents]
@@ -258,6 +262,18 @@ def encode_lines(documents: Sequence[Document], extended: bool = False) -> tuple
         except ValueError as error:
             errors[index] = error
     return b"".join(line + b"\n" for line in lines), errors
+
+
+def _as_they_came(documents: Rows) -> bytes:
+    """Records as lines, with nothing around the JSON text. One that holds line breaks is written anew."""
+    text = b"".join(documents.records)
+    if b"\r" not in text and text.count(b"\n") == len(documents.records) and text.endswith(b"\n"):
+        return text
+    bare = [record.strip(b" \t\r\n") for record in documents.records]
+    one_line = all(b"\n" not in record and b"\r" not in record for record in bare)
+    if not one_line:
+        bare = [r if b"\n" not in r and b"\r" not in r else encode_document(decode_document(r)) for r in bare]
+    return b"".join([record + b"\n" for record in bare])
 
 
 def _only_json(values: Iterable[Any]) -> bool:

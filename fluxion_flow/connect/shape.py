@@ -51,9 +51,9 @@ class RowDecoder:
         """As :func:`~fluxion_flow.connect.encoding.decode_records`; documents may be :class:`Rows`."""
         if not self._possible or self._rest or not self._pays():
             self._rest = max(self._rest - 1, 0)
-            return decode_records(records, positions)
+            return self._without_rows(records, positions)
         if self._row is None:
-            found = decode_records(records, positions)
+            found = self._without_rows(records, positions)
             if len(found[0]) >= SAMPLE:
                 self._learn(found[0])
             return found
@@ -62,6 +62,14 @@ class RowDecoder:
         except (ValueError, msgspec.DecodeError, RecursionError):
             return self._one_by_one(self._row, records, positions)
         return self._rows(rows, records), positions, []
+
+    def _without_rows(self, records: Sequence[bytes], positions: Sequence[int]) -> Decoded:
+        """All documents whole; they know their records all the same."""
+        documents, places, rejects = decode_records(records, positions)
+        if len(documents) < len(records):
+            wanted = set(places)
+            records = [record for record, place in zip(records, positions, strict=True) if place in wanted]
+        return Rows((), records, self._fields, decode_document, documents=documents), places, rejects
 
     def _pays(self) -> bool:
         """Whether rows are what is asked for; begins a rest where they are not."""

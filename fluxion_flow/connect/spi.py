@@ -40,7 +40,7 @@ class Batch:
     both; the inner mappings may be made when they are asked for. ``cursor``, set by the runtime for a transactional
     sink, is the position of the last record behind the batch; ``None`` otherwise. ``clock``, set by the runtime, is the
     event time of the documents. In a source's batch :class:`~fluxion_flow.core.rows.Rows` may stand for ``documents``,
-    where the reader was told which fields are needed; a sink's batch has a list.
+    where the reader was told which fields are needed; a sink's batch has a list, unless it ``takes_records``.
     """
 
     documents: list[Document]
@@ -175,6 +175,11 @@ class StreamingSink(ABC):
 
     keyed: bool = False
     """Whether writing a document twice leaves the same result as once (an upsert)."""
+
+    takes_records: bool = False
+    """Whether a batch may hold :class:`~fluxion_flow.core.rows.Rows` in the place of a list: documents that stages only
+    let through, with the JSON texts that they came in, which :func:`~fluxion_flow.connect.encoding.encode_lines`
+    writes as they are."""
 
     transactional: bool = False
     """Whether a write stores :attr:`Batch.cursor` with its documents in one atomic step, to be read back by

@@ -75,6 +75,8 @@ class RunEmitter(Emitter):
         self.stage = 0
         self.counted: set[int] = set()
         self.combines = combines
+        self.passes = False
+        """Whether documents come out as they came in, so that of a row it suffices to say which it is."""
         self.arrays: list[tuple[int, str]] = []
         """The stages that multiply the document, and what holds the array that each goes through."""
 
@@ -174,6 +176,13 @@ class Program:
         """The same stages in a program that gives pairs."""
         return Program(self.stages, pairs=True)
 
+    @cached_property
+    def passes(self) -> bool:
+        """Whether what comes out are some of the documents, just as they came in."""
+        if self.asks or self._pairs or self.combine is not None:
+            return False
+        return self._body(speculative=False).passes
+
     @property
     def keeps(self) -> bool:
         """Whether every document comes out, once."""
@@ -220,7 +229,8 @@ class Program:
         elif self._pairs:
             e.line(f"append(({e.materialize().code}, env.index()))")
         else:
-            e.line(f"append({e.materialize().code})")
+            e.passes = e.doc == Doc("d")
+            e.line("append(n)" if e.passes and needs is not None else f"append({e.materialize().code})")
         self.__dict__["_shape"] = (len(e.arrays), bool(e.counted))
         return e
 
@@ -241,7 +251,7 @@ class Program:
         e.line("append = out.append" if self.combine is None else "get = out.get")
         e.line("try:")
         e.indent = 2
-        e.line("for d in it:")
+        e.line("for n, d in enumerate(it):" if e.passes and needs is not None else "for d in it:")
         e.indent = 3
         if speculative:
             self._before(e, counters)
@@ -291,10 +301,17 @@ class Program:
             e.line("del out[n:]")
             for k in counters:
                 e.line(f"c{k} = s{k}")
+        if e.passes and e.needs is not None:
+            e.line("before = len(out)")
+            e.line("general((d,), out, env)")
+            e.line("if len(out) > before: out[before] = n")
+            return
         e.line("general((d,), out, env)")
 
     def run(self, documents: Sequence[Document], env: Environment, into: dict[Any, Any] | None = None) -> Any:
         """All documents through all stages: a list, or with a combine the dict of partial results.
+
+        Of :class:`Rows`, a program that :attr:`passes` documents gives rows again, with the records that they came in.
 
         ``into``: partial results of earlier batches to go on with, where :attr:`accumulates` allows it; a failure
         leaves it spoilt. Raises :class:`DocumentError` for the first document that a stage cannot take; without a
@@ -318,9 +335,12 @@ class Program:
                 return out
             try_speculative = False
         env.surprises = 0
-        if try_speculative and documents.__class__ is Rows and documents.fields == self.needs and self._over_rows:
+        records = documents if isinstance(documents, Rows) else None
+        rows = records.rows if try_speculative and records is not None and records.fields == self.needs else ()
+        over_rows = self._over_rows if rows else None
+        if over_rows is not None:
             try:
-                self._pass(env.start(documents, len(self.stages), documents.rows), out, env, True, self._over_rows)
+                self._pass(env.start(documents, len(self.stages), rows), out, env, True, over_rows)
             except DocumentError as error:
                 env.iterator = iter(documents[error.index + 1 :])  # whoever goes on does so with documents
                 raise
@@ -328,6 +348,8 @@ class Program:
             self._pass(env.start(documents, len(self.stages)), out, env, try_speculative)
         if try_speculative:
             self.trusted = env.surprises <= DISTRUST * len(documents) or self._learn(documents)
+        if records is not None and self.passes:
+            return records.taken(records.places_of(out) if over_rows is None else out)
         return out
 
     def _asked(self, documents: Sequence[Document], env: Environment) -> list[Document]:

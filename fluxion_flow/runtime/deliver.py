@@ -16,6 +16,7 @@ import contextlib
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
@@ -56,6 +57,7 @@ class RouteStep:
         self._split: Callable[[Batch], list[tuple[str, Batch]]] | None = getattr(sink, "split", None)
         self._when = when
         self._letters = letters
+        self._takes_records = sink.takes_records
 
     def __call__(self, items: list[Any]) -> list[Any]:
         part = "0" if self._single else self._run.workers.part()
@@ -68,6 +70,8 @@ class RouteStep:
                     continue
                 item = _batch_of_letters(item.documents)
             if item.__class__ is Batch:
+                if not self._takes_records and item.documents.__class__ is not list:
+                    item = replace(item, documents=list(item.documents))
                 if self._split is None:
                     out.append(to_part(part, item))
                 else:

@@ -14,6 +14,7 @@ from ..core.context import StreamingContext
 from ..core.outside import Answers, AskFailed, open_outside
 from ..core.program import DocumentError, reason
 from ..core.resources import Resources
+from ..core.rows import Rows
 from ..core.streams import is_of
 from ..errors import FluxionError
 from ..observe.listener import Listeners
@@ -305,7 +306,8 @@ def part_of(batch: Batch, indexes: Sequence[int]) -> Batch:
     if len(indexes) == len(batch.documents):
         return batch
     positions = [batch.positions[i] for i in indexes] if batch.positions else ()
-    documents = [batch.documents[i] for i in indexes]
+    whole: Any = batch.documents
+    documents: Any = whole.taken(indexes) if whole.__class__ is Rows else [whole[i] for i in indexes]
     return replace(batch, documents=documents, positions=positions)
 
 

@@ -13,6 +13,7 @@ from ..connect.spi import Batch
 from ..core.environment import Environment
 from ..core.outside import Answers
 from ..core.program import DocumentError, Program
+from ..core.rows import Rows
 from ..core.tracing import Origins, traced
 from ..policy.engine import Interrupted
 from ..policy.model import StreamingErrorPolicy
@@ -171,6 +172,9 @@ class _StageWorker:
             result, indexes = self._careful.batch(batch, out)
         except Interrupted as error:
             raise self._guards[0].interrupted(error) from None
+        whole: Any = batch.documents
+        if whole.__class__ is Rows and result.__class__ is list and indexes is not None and self._program.passes:
+            result = whole.taken(indexes)
         size_out = self._pass_on(result, batch, out, indexes)
         seconds = time.perf_counter() - started
         self._run.listeners.tell("on_batch", self._context, seconds=seconds, size_in=size_in, size_out=size_out)
@@ -193,7 +197,9 @@ class _StageWorker:
                 result, indexes = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
             else:
                 result = self._program.run(batch.documents, env)
-                if self._multiplies or len(result) != size:
+                if result.__class__ is Rows:
+                    indexes = result.indexes
+                elif self._multiplies or len(result) != size:
                     indexes = Origins(len(result), lambda: self._origins(batch, len(result)))
             self._count_stages(size, env.changes)
         self._settled(size)

@@ -21,6 +21,7 @@ from fluxion_flow.connect.encoding import (
     from_extended,
     to_extended,
 )
+from fluxion_flow.core.rows import Rows
 
 UTC = timezone.utc
 
@@ -224,3 +225,15 @@ def test_no_number_becomes_null(documents: list[dict[str, Any]]) -> None:
             name for name, value in document.items() if value is None
         }
         assert encode_document(document) == line
+
+
+def test_records_that_were_only_let_through_are_written_as_they_came():
+    def rows(*records):
+        return Rows((), records, (), decode_document)
+
+    spaced = b'{ "n" : 1.00,  "n":2, "s": "\\u00e9" }'
+    assert encode_lines(rows(spaced + b"\n", b'{"m":1}\n')) == (spaced + b'\n{"m":1}\n', {})
+    assert encode_lines(rows(spaced + b"\r\n", b' {"m":1}')) == (spaced + b'\n{"m":1}\n', {})
+    assert encode_lines(rows(b'{"n":\n1.00}', spaced)) == (b'{"n":1.0}\n' + spaced + b"\n", {})
+    assert encode_lines(rows(b'{"n": 1e2}\n'), extended=True) == (b'{"n":100.0}\n', {})
+    assert encode_lines(rows()) == (b"", {})

@@ -39,6 +39,10 @@ def lines(seed: int, size: int, odd: float) -> list[bytes]:
     return [(rng.choice(BROKEN + ODD) if rng.random() < odd else line) + b"\n" for line in made]
 
 
+def has_rows(documents):
+    return isinstance(documents, Rows) and bool(documents.rows)
+
+
 def program(*stages):
     problems = Problems()
     (segment,) = segments(parse_stages(list(stages), Where.at("stages"), problems))
@@ -55,7 +59,8 @@ def test_documents_positions_and_rejects_are_those_of_decoding_every_record(fiel
         places = [7 * n for n in range(len(records))]
         documents, positions, rejects = decoder.decode(records, places)
         expected = decode_records(records, places)
-        if isinstance(documents, Rows):
+        assert documents.records == [records[places.index(place)] for place in positions]
+        if has_rows(documents):
             assert len(documents.rows) == len(documents) == len(documents.records)
             for row, document in zip(documents.rows, expected[0], strict=True):
                 assert row is None or repr([getattr(row, f"F{n}") for n in range(len(fields))]) == repr(
@@ -67,9 +72,9 @@ def test_documents_positions_and_rejects_are_those_of_decoding_every_record(fiel
 
 def test_records_of_one_shape_become_rows_after_the_first_batch():
     decoder, records = RowDecoder(["a"]), lines(0, 100, 0)
-    assert isinstance(decoder.decode(records, range(100))[0], list)
+    assert not has_rows(decoder.decode(records, range(100))[0])
     found = decoder.decode(records, range(100))[0]
-    assert isinstance(found, Rows)
+    assert has_rows(found)
     assert [row.F0 for row in found.rows] == [document["a"] for document in found]
     assert pickle.loads(pickle.dumps(found[10:20])) == list(found)[10:20]
 
@@ -79,14 +84,14 @@ def test_rows_rest_when_whole_documents_are_asked_for_all_the_same():
     kinds = []
     for _ in range(80):
         documents = decoder.decode(records, range(100))[0]
-        kinds.append(isinstance(documents, Rows))
+        kinds.append(has_rows(documents))
         list(documents)
     assert kinds == [False] + [True] * 8 + [False] * REST + [True] * 7
 
 
 def test_rows_rest_when_documents_lack_a_needed_field():
     decoder, records = RowDecoder(["nowhere"]), lines(0, 100, 0)
-    assert {type(decoder.decode(records, range(100))[0]) for _ in range(80)} == {list}
+    assert {has_rows(decoder.decode(records, range(100))[0]) for _ in range(80)} == {False}
 
 
 STAGES = [
@@ -115,7 +120,7 @@ def test_stages_over_rows_give_what_they_give_over_documents(stages, odd):
             documents, positions, _ = (
                 decoder.decode(records, range(100)) if hinted else decode_records(records, range(100))
             )
-            decoders.append(isinstance(documents, Rows))
+            decoders.append(has_rows(documents))
             env = Environment(
                 partition="p", position=0, positions=positions, meta={"stream": {"source": {"type": "t"}}}
             )
@@ -129,10 +134,51 @@ def test_stages_over_rows_give_what_they_give_over_documents(stages, odd):
     assert results[0] == results[1]
 
 
+FILTERS = [
+    [{"$match": {"a": {"$gte": 3}}}],
+    [{"$match": {"b": {"$ne": "b1"}}}, {"$match": {"$expr": {"$lt": [{"$add": ["$a", 0]}, 4]}}}],
+    [{"$match": {}}],
+    [{"$sampleRate": 0.5}, {"$match": {"nowhere": None}}],
+]
+
+
+@pytest.mark.parametrize("stages", FILTERS, ids=str)
+@pytest.mark.parametrize("odd", [0, 0.02, 0.3])
+def test_documents_that_are_only_let_through_keep_their_records(stages, odd):
+    made, plain = program(*stages), program(*stages)
+    assert made.passes
+    assert made.needs is not None
+    decoder = RowDecoder(made.needs)
+    for batch in range(12):
+        records = lines(batch, 100, odd)
+        documents, positions, _ = decoder.decode(records, range(100))
+        env, same = (Environment(partition="p", positions=positions) for _ in range(2))
+        try:
+            expected = plain.run(list(documents), same)
+        except Exception as error:  # noqa: BLE001 - the same one is expected of both
+            with pytest.raises(type(error)) as raised:
+                made.run(documents, env)
+            assert str(raised.value) == str(error)
+            continue
+        found = made.run(documents, env)
+        assert env.changes == same.changes
+        assert repr(list(found)) == repr(expected)
+        assert list(found.records) == [documents.records[index] for index in found.indexes]
+        assert repr(list(found)) == repr([documents[index] for index in found.indexes])
+        assert repr(list(pickle.loads(pickle.dumps(found)))) == repr(expected)
+
+
+@pytest.mark.parametrize(
+    "stage", [{"$set": {"x": 1}}, {"$unset": "a"}, {"$unwind": "$a"}, {"$project": {"a": 1}}], ids=str
+)
+def test_a_stage_that_changes_documents_lets_none_through_as_they_are(stage):
+    assert not program({"$match": {"a": 1}}, stage).passes
+
+
 @pytest.mark.parametrize(
     "stages",
     [
-        [{"$match": {"a": 1}}],
+        [{"$match": {"$expr": {"$eq": ["$$ROOT", {}]}}}],
         [{"$set": {"a": 1}}],
         [{"$project": {"a": 0}}],
         [{"$project": {"whole": "$$ROOT"}}],

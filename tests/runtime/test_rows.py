@@ -84,6 +84,29 @@ def test_a_pipeline_over_rows_does_what_it_does_over_documents(
     assert without[1]
 
 
+HALVES = {"$match": {"$expr": {"$gt": [{"$divide": ["$price", "$count"]}, 5]}}}
+
+
+@pytest.mark.parametrize(("odd", "workers"), [(0, 1), (0.004, 1), (0.004, 2), (0.2, 1)])
+@pytest.mark.parametrize("granularity", ["document", "batch"])
+def test_documents_that_are_only_let_through_are_written_as_their_lines_came(
+    tmp_path, monkeypatch, odd, workers, granularity
+):
+    orders(tmp_path / "in.jsonl", 1500, odd)
+    came = (tmp_path / "in.jsonl").read_bytes().splitlines()
+    policy = {"granularity": granularity}
+    lines, letters = outcome(tmp_path / "with", [MATCH, HALVES], policy, workers)
+    monkeypatch.setattr(Plan, "needs", None)
+    anew, same_letters = outcome(tmp_path / "without", [MATCH, HALVES], policy, workers, hint=False)
+    assert sorted(map(json.dumps, map(json.loads, lines))) == sorted(map(json.dumps, map(json.loads, anew)))
+    assert json.dumps(letters).replace("/with/", "/without/") == json.dumps(same_letters)
+    assert lines
+    assert lines != anew
+    assert set(lines) <= set(came)
+    if workers == 1:
+        assert [json.loads(line) for line in lines] == [json.loads(line) for line in anew]
+
+
 def test_a_pipeline_whose_sinks_or_windows_see_whole_documents_reads_whole_documents():
     def needs(*stages, **more):
         source = {"type": "files", "path": "in.jsonl", **more}
@@ -92,7 +115,8 @@ def test_a_pipeline_whose_sinks_or_windows_see_whole_documents_reads_whole_docum
 
     window = {"$tumblingWindow": {"interval": {"size": 1, "unit": "minute"}, "pipeline": [GROUP]}}
     assert needs() is None
-    assert needs(MATCH) is None
+    assert needs(MATCH) == ("status",)
+    assert needs(MATCH, {"$limit": 5}) is None
     assert needs({"$sort": {"a": 1}}) is None
     assert needs({"$project": {"status": 1, "ts": 1}}, window, time_field="$ts") is None
     assert needs(MATCH, GROUP, {"$sort": {"n": 1}}) == ("status", "price")

@@ -87,6 +87,7 @@ class FilesSink(StreamingSink):
         if transactional and not self.single_writer:
             raise ValueError("transactional keeps the positions of one file; leave {part} out of the path")
         self.transactional = transactional
+        self.takes_records = format == "json" and not extended_json
         self.has_header = header
         self._columns = columns
         self._csv: dict[str, Any] = {"delimiter": delimiter, "quote": quote, "header": header}
