@@ -35,6 +35,11 @@ EXAMPLES = [
 
 WITHOUT_EXAMPLES = {
     "$rand": "another number for every document",
+    "$createObjectId": "another id for every document",
+    "$encStrContains": "always refused, with what to use instead",
+    "$encStrEndsWith": "always refused, with what to use instead",
+    "$encStrNormalizedEq": "always refused, with what to use instead",
+    "$encStrStartsWith": "always refused, with what to use instead",
     "$toObjectId": "always refused, with what to use instead",
 }
 

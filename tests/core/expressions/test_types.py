@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fluxion_flow import run_batch
 from fluxion_flow.core.expressions.operators.conversions import double_text, to_double
 from fluxion_flow.core.expressions.operators.hashing import hashed
 from fluxion_flow.core.expressions.operators.sizes import size_in_bson
@@ -172,7 +173,8 @@ def test_a_uuid_comes_back_as_it_was(evaluate: Callable[..., Any]) -> None:
         ({"$convert": {"input": 1, "to": "integer"}}, "x.$convert.to: unknown type 'integer'; did you mean 'int'?"),
         (
             {"$convert": {"input": 1, "to": 1.1}},
-            "x.$convert.to: unknown type 1.1; known are double, string, bool, date, int, long, decimal, binData",
+            "x.$convert.to: unknown type 1.1; "
+            "known are double, string, bool, date, int, long, decimal, array, object, binData",
         ),
         (
             {"$convert": {"input": 1, "to": {"type": "binData"}, "format": "base46"}},
@@ -191,6 +193,23 @@ def test_a_uuid_comes_back_as_it_was(evaluate: Callable[..., Any]) -> None:
             "x.$toObjectId: documents hold no ObjectId; keep its 24 hexadecimal digits as a string",
         ),
         ({"$toInt": [1, 2]}, "x.$toInt: takes 1 argument, got 2"),
+        (
+            {"$hash": {"input": "$a", "algorithm": "sha265"}},
+            "x.$hash.algorithm: unknown algorithm 'sha265'; did you mean 'sha256'?",
+        ),
+        ({"$createObjectId": 1}, "x.$createObjectId: takes no argument; write {$createObjectId: {}}"),
+        (
+            {"$encStrContains": {"input": "$a", "substring": "b"}},
+            "x.$encStrContains: asks a MongoDB server about an encrypted field; use $indexOfCP on the plain text",
+        ),
+        (
+            {"$map": {"input": "$a", "as": "b", "arrayIndexAs": "b", "in": 1}},
+            "x.$map.arrayIndexAs: 'b' names the item or the value already; use another name",
+        ),
+        (
+            {"$map": {"input": "$a", "arrayIndexAs": "n", "in": "$$IDX"}},
+            "x.$map.in: unknown variable '$$IDX'; define it with $let",
+        ),
     ],
 )
 def test_a_bad_conversion_is_answered_before_it_runs(spec: Any, text: str, problems_of: Callable[..., str]) -> None:
@@ -239,3 +258,34 @@ def test_the_size_of_every_type_in_bson() -> None:
     }  # fmt: skip
     sizes = [0, 1, 4, 8, 8, 16, 7, 8, 5 + 3 + 4 + 3 + 6, 5, 7, 5]
     assert size_in_bson(document) == 5 + sum(3 + size for size in sizes)
+
+
+@pytest.mark.parametrize(
+    "text", ["123", "NaN", "[1,]", "{'a': 1}", '{"a": 1e999}', '{"a\\u0000": 1}', "[" * 2000, "[]"]
+)
+def test_a_text_that_holds_no_object_is_an_error(evaluate: Callable[..., Any], text: str) -> None:
+    with pytest.raises(EvaluationError, match=r"^cannot convert the string .* to object: "):
+        evaluate({"$toObject": "$a"}, {"a": text})
+    assert evaluate({"$convert": {"input": "$a", "to": "object", "onError": "no"}}, {"a": text}) == "no"
+
+
+def test_extended_json_in_a_text_stays_as_it_is_written(evaluate: Callable[..., Any]) -> None:
+    text = '[{"$date": "2024-01-01T00:00:00Z"}, 1.0, 4294967296]'
+    assert evaluate({"$toArray": "$a"}, {"a": text}) == [{"$date": "2024-01-01T00:00:00Z"}, 1.0, 4294967296]
+
+
+def test_the_index_of_an_inner_array_hides_the_outer_one(evaluate: Callable[..., Any]) -> None:
+    inner = {"$map": {"input": "$$row", "in": {"$add": [{"$multiply": ["$$n", 10]}, "$$IDX"]}}}
+    spec = {"$map": {"input": "$a", "as": "row", "arrayIndexAs": "n", "in": inner}}
+    assert evaluate(spec, {"a": [[7, 7], [], [7]]}) == [[0, 1], [], [20]]
+
+
+def test_a_record_gets_the_same_new_ids_whenever_it_is_read() -> None:
+    stages = [{"$set": {"a": {"$createObjectId": {}}, "b": [{"$createObjectId": {}}, {"$createObjectId": {}}]}}]
+    now = datetime.datetime(2024, 1, 1, tzinfo=UTC)
+    first, again = (run_batch([{}] * 50, stages, now=now, seed=3) for _ in range(2))
+    assert first == again
+    ids = [new for d in first for new in (d["a"], *d["b"])]
+    assert len(set(ids)) == 150
+    assert {len(new) for new in ids} == {24}
+    assert {new[:8] for new in ids} == {f"{int(now.timestamp()):08x}"}

@@ -11,7 +11,7 @@ from ....errors import Where
 from ...values import EvaluationError, is_number, type_name
 from .. import kinds
 from ..emit import Atom, Emitter
-from ..nodes import Const, Node
+from ..nodes import Const, FieldPath, Node
 from ..parse import MAX_DEPTH, Parser, too_deep
 from ..registry import form
 
@@ -95,10 +95,43 @@ def _array_or_null(e: Emitter, operator: str, array: Atom, result: str) -> None:
     e.open("else:")
 
 
+INDEX = "IDX"
+"""The system variable that holds the index of the item at hand, where ``arrayIndexAs`` gives it no other name."""
+
+
+def _index_name(given: Mapping[str, Any], where: Where, parser: Parser, *others: str) -> str | None:
+    """The variable for an item's index; ``None`` after reporting a name that cannot be one."""
+    if "arrayIndexAs" not in given:
+        return INDEX
+    name = given["arrayIndexAs"]
+    if not variable_name(name, where / "arrayIndexAs", parser):
+        return None
+    if name in others:
+        parser.problems.add(where / "arrayIndexAs", f"{name!r} names the item or the value already", "use another name")
+        return None
+    return str(name)
+
+
+def _used(index: str, body: Node) -> str | None:
+    """The variable for the index if an expression reads it."""
+    return index if any(isinstance(node, FieldPath) and node.base == index for node in body.walk()) else None
+
+
+def _items(e: Emitter, array: Atom, name: str, index: str | None) -> tuple[str, str, dict[str, Atom]]:
+    """The head of a loop over an array, the name of the item, and the variables bound in the loop."""
+    item = e.temp("i")
+    bound = {name: Atom(item, kinds.PRESENT)}
+    if index is None:
+        return f"for {item} in {array.code}:", item, bound
+    number = e.temp("n")
+    return f"for {number}, {item} in enumerate({array.code}):", item, {**bound, index: Atom(number, kinds.INT)}
+
+
 @dataclass(frozen=True, eq=False)
 class Map(Node):
     input: Node
     name: str
+    index: str | None
     body: Node
 
     def children(self) -> Iterator[Node]:
@@ -110,10 +143,9 @@ class Map(Node):
         result = e.temp("a")
         _array_or_null(e, "$map", array, result)
         e.line(f"{result} = []")
-        item = e.temp("i")
+        head, _, bound = _items(e, array, self.name, self.index)
         flag = e.patience(self.body)
-        bound = {self.name: Atom(item, kinds.PRESENT)}
-        with e.loop(f"for {item} in {array.code}:"), e.binding(**bound), e.patient(flag):
+        with e.loop(head), e.binding(**bound), e.patient(flag):
             atom = e.value(self.body)
             code = f"(None if {atom.code} is M else {atom.code})" if atom.may_be(kinds.ABSENT) else atom.code
             e.line(f"{result}.append({code})")
@@ -124,25 +156,37 @@ class Map(Node):
 
 @form(
     "$map",
-    arity="{input, as, in}",
-    examples=[({"a": [1, 2]}, {"$map": {"input": "$a", "as": "x", "in": {"$add": ["$$x", 1]}}}, [2, 3])],
+    arity="{input, as, arrayIndexAs, in}",
+    examples=[
+        ({"a": [1, 2]}, {"$map": {"input": "$a", "as": "x", "in": {"$add": ["$$x", 1]}}}, [2, 3]),
+        ({"a": [5, 7]}, {"$map": {"input": "$a", "arrayIndexAs": "n", "in": ["$$n", "$$this"]}}, [[0, 5], [1, 7]]),
+        ({"a": [5, 7]}, {"$map": {"input": "$a", "in": {"$multiply": ["$$this", "$$IDX"]}}}, [0, 7]),
+    ],
 )
 def map_(spec: Any, where: Where, parser: Parser) -> Node:
-    """An array with an expression's value for every item (``$$this`` unless ``as`` names it). MongoDB: $map."""
-    given = parser.arguments(spec, where, ("input", "in"), ("as",))
+    """An array with an expression's value for every item (``$$this`` unless ``as`` names it).
+
+    ``$$IDX`` is the item's index, unless ``arrayIndexAs`` names it. MongoDB: $map.
+    """
+    given = parser.arguments(spec, where, ("input", "in"), ("as", "arrayIndexAs"))
     if given is None:
         return Const(where, None)
     name = given.get("as", "this")
     if not variable_name(name, where / "as", parser):
         return Const(where, None)
+    index = _index_name(given, where, parser, name)
+    if index is None:
+        return Const(where, None)
     array = parser.expression(given["input"], where / "input")
-    return Map(where, array, name, parser.with_variables(name).expression(given["in"], where / "in"))
+    body = parser.with_variables(name, index).expression(given["in"], where / "in")
+    return Map(where, array, name, _used(index, body), body)
 
 
 @dataclass(frozen=True, eq=False)
 class Filter(Node):
     input: Node
     name: str
+    index: str | None
     condition: Node
     limit: Node | None
 
@@ -161,10 +205,9 @@ class Filter(Node):
             limit = e.assign(f"{check}({e.value(self.limit).code})", kinds.INT)
         _array_or_null(e, "$filter", array, result)
         e.line(f"{result} = []")
-        item = e.temp("i")
+        head, item, bound = _items(e, array, self.name, self.index)
         flag = e.patience(self.condition) if limit is None else None
-        bound = {self.name: Atom(item, kinds.PRESENT)}
-        with e.loop(f"for {item} in {array.code}:"), e.binding(**bound), e.patient(flag):
+        with e.loop(head), e.binding(**bound), e.patient(flag):
             e.open(f"if {e.truth(e.value(self.condition))}:")
             e.line(f"{result}.append({item})")
             if limit is not None:
@@ -186,27 +229,37 @@ def filter_limit(value: Any) -> int:
 
 @form(
     "$filter",
-    arity="{input, as, cond, limit}",
-    examples=[({"a": [1, 5, 9]}, {"$filter": {"input": "$a", "cond": {"$gt": ["$$this", 3]}}}, [5, 9])],
+    arity="{input, as, arrayIndexAs, cond, limit}",
+    examples=[
+        ({"a": [1, 5, 9]}, {"$filter": {"input": "$a", "cond": {"$gt": ["$$this", 3]}}}, [5, 9]),
+        ({"a": [1, 5, 9]}, {"$filter": {"input": "$a", "cond": {"$eq": [{"$mod": ["$$IDX", 2]}, 0]}}}, [1, 9]),
+    ],
 )
 def filter_(spec: Any, where: Where, parser: Parser) -> Node:
-    """The items of an array for which a condition is true, at most ``limit`` of them. MongoDB: $filter."""
-    given = parser.arguments(spec, where, ("input", "cond"), ("as", "limit"))
+    """The items of an array for which a condition is true, at most ``limit`` of them.
+
+    ``$$IDX`` is the item's index, unless ``arrayIndexAs`` names it. MongoDB: $filter.
+    """
+    given = parser.arguments(spec, where, ("input", "cond"), ("as", "arrayIndexAs", "limit"))
     if given is None:
         return Const(where, None)
     name = given.get("as", "this")
     if not variable_name(name, where / "as", parser):
         return Const(where, None)
+    index = _index_name(given, where, parser, name)
+    if index is None:
+        return Const(where, None)
     array = parser.expression(given["input"], where / "input")
-    condition = parser.with_variables(name).expression(given["cond"], where / "cond")
+    condition = parser.with_variables(name, index).expression(given["cond"], where / "cond")
     limit = parser.expression(given["limit"], where / "limit") if "limit" in given else None
-    return Filter(where, array, name, condition, limit)
+    return Filter(where, array, name, _used(index, condition), condition, limit)
 
 
 @dataclass(frozen=True, eq=False)
 class Reduce(Node):
     input: Node
     initial: Node
+    index: str | None
     body: Node
 
     def children(self) -> Iterator[Node]:
@@ -220,9 +273,8 @@ class Reduce(Node):
         result = e.temp("r")
         _array_or_null(e, "$reduce", array, result)
         e.line(f"{result} = {initial.code}")
-        item = e.temp("i")
-        bound = {"this": Atom(item, kinds.PRESENT), "value": Atom(result, kinds.ANY)}
-        with e.loop(f"for {item} in {array.code}:"), e.binding(**bound):
+        head, _, bound = _items(e, array, "this", self.index)
+        with e.loop(head), e.binding(**bound, value=Atom(result, kinds.ANY)):
             e.line(f"{result} = {e.value(self.body).code}")
         e.close()
         return Atom(result, kinds.ANY)
@@ -230,17 +282,34 @@ class Reduce(Node):
 
 @form(
     "$reduce",
-    arity="{input, initialValue, in}",
+    arity="{input, initialValue, arrayIndexAs, in}",
     examples=[
-        ({"a": [1, 2, 3]}, {"$reduce": {"input": "$a", "initialValue": 0, "in": {"$add": ["$$value", "$$this"]}}}, 6)
+        ({"a": [1, 2, 3]}, {"$reduce": {"input": "$a", "initialValue": 0, "in": {"$add": ["$$value", "$$this"]}}}, 6),
+        (
+            {"a": [4, 5]},
+            {
+                "$reduce": {
+                    "input": "$a",
+                    "initialValue": 0,
+                    "in": {"$add": ["$$value", {"$multiply": ["$$this", "$$IDX"]}]},
+                }
+            },
+            5,
+        ),
     ],
 )
 def reduce(spec: Any, where: Where, parser: Parser) -> Node:
-    """Fold an array into one value: ``$$value`` is what came so far, ``$$this`` the item. MongoDB: $reduce."""
-    given = parser.arguments(spec, where, ("input", "initialValue", "in"))
+    """Fold an array into one value: ``$$value`` is what came so far, ``$$this`` the item.
+
+    ``$$IDX`` is the item's index, unless ``arrayIndexAs`` names it. MongoDB: $reduce.
+    """
+    given = parser.arguments(spec, where, ("input", "initialValue", "in"), ("arrayIndexAs",))
     if given is None:
+        return Const(where, None)
+    index = _index_name(given, where, parser, "this", "value")
+    if index is None:
         return Const(where, None)
     array = parser.expression(given["input"], where / "input")
     initial = parser.expression(given["initialValue"], where / "initialValue")
-    body = parser.with_variables("this", "value").expression(given["in"], where / "in")
-    return Reduce(where, array, initial, body)
+    body = parser.with_variables("this", "value", index).expression(given["in"], where / "in")
+    return Reduce(where, array, initial, _used(index, body), body)

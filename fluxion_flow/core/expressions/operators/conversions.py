@@ -8,6 +8,8 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any, Final
 
+import msgspec
+
 from ...dates import format_iso, parse_date
 from ...values import (
     DECIMAL128,
@@ -18,6 +20,7 @@ from ...values import (
     EvaluationError,
     decimal128,
     from_millis,
+    int64,
     to_millis,
     type_name,
 )
@@ -215,3 +218,39 @@ def in_base(number: Any, base: int) -> str:
     if not math.isfinite(number) or number != int(number):
         raise cannot(number, "string", f"only whole numbers can be written in base {base}")
     return format(int(number), {2: "b", 8: "o", 16: "X"}[base])
+
+
+def to_array(value: Any) -> list[Any]:
+    """An array, or the one that a JSON text holds. Raises :class:`ConversionError`. MongoDB: $toArray."""
+    return value if isinstance(value, list) else _from_json(value, list, "array")
+
+
+def to_object(value: Any) -> dict[str, Any]:
+    """A document, or the one that a JSON text holds. Raises :class:`ConversionError`. MongoDB: $toObject."""
+    return value if isinstance(value, dict) else _from_json(value, dict, "object")
+
+
+def _from_json(value: Any, wanted: type, target: str) -> Any:
+    """What a JSON text holds; Extended JSON in it stays as it is written."""
+    if not isinstance(value, str):
+        raise cannot(value, target)
+    try:
+        found = msgspec.json.decode(value)
+    except (ValueError, msgspec.DecodeError):
+        raise cannot(value, target, "it is not JSON") from None
+    except RecursionError:
+        raise cannot(value, target, "it is nested too deep") from None
+    if not isinstance(found, wanted):
+        raise cannot(value, target, f"it holds {type_name(found)}")
+    return _fitted(value, target, found)
+
+
+def _fitted(text: str, target: str, value: Any) -> Any:
+    """Decoded JSON as a document holds it: integers beyond 64 bits as doubles, no null bytes in names."""
+    if value.__class__ is dict:
+        if any("\0" in name for name in value):
+            raise cannot(text, target, "a name in it has a null byte")
+        return {name: _fitted(text, target, item) for name, item in value.items()}
+    if value.__class__ is list:
+        return [_fitted(text, target, item) for item in value]
+    return int64(value) if value.__class__ is int else value

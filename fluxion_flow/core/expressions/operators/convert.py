@@ -25,6 +25,8 @@ _CONVERSIONS: Final[dict[str, Callable[[Any], Any]]] = {
     "int": conversions.to_int,
     "long": conversions.to_long,
     "decimal": conversions.to_decimal,
+    "array": conversions.to_array,
+    "object": conversions.to_object,
 }
 _KINDS: Final = {
     "double": kinds.FLOAT,
@@ -34,6 +36,8 @@ _KINDS: Final = {
     "int": kinds.INT,
     "long": kinds.INT,
     "decimal": kinds.DECIMAL,
+    "array": kinds.ARRAY,
+    "object": kinds.OBJECT,
 }
 _CODES: Final = {
     1: "double", 2: "string", 3: "object", 4: "array", 5: "binData", 6: "undefined", 7: "objectId", 8: "bool",
@@ -186,7 +190,9 @@ class Convert(Node):
     ],
 )
 def convert(spec: Any, where: Where, parser: Parser) -> Node:
-    """A value as another type: double, string, binData, bool, date, int, long or decimal, by name or BSON number.
+    """A value as another type: double, string, binData, bool, date, int, long, decimal, array or object.
+
+    ``to`` is its name or BSON number. A text becomes the array or object that it holds as JSON.
 
     ``onNull`` stands in for null and missing (null without it), ``onError`` for what cannot be converted. ``to`` may
     also be ``{type, subtype}``. Binary data and texts convert by ``format`` (base64, base64url, hex, utf8, uuid),

@@ -1,4 +1,4 @@
-"""Random numbers that a replay repeats: $rand, $sampleRate (MongoDB: $rand, $sampleRate).
+"""Random numbers that a replay repeats: $rand, $sampleRate, $createObjectId (MongoDB: the same).
 
 A number depends on the run's seed, the record's place in its source and the operator's place in the definition, so
 that the same record meets the same chance whenever it is read again.
@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ....errors import Where
+from ...environment import Environment
 from .. import kinds
 from ..emit import Atom, Emitter
 from ..nodes import Const, Node
@@ -76,3 +77,30 @@ def sample_rate(spec: Any, where: Where, parser: Parser) -> Node:
         parser.problems.add(place, f"is a number from 0 to 1, got {rate!r}")
         return Const(where, None)
     return Chance(where, float(rate), seed)
+
+
+@dataclass(frozen=True, eq=False)
+class NewId(Node):
+    """The 24 hexadecimal digits of an ObjectId: the time of the batch in seconds, and 64 random bits."""
+
+    def children(self) -> Iterator[Node]:
+        return iter(())
+
+    def emit(self, e: Emitter) -> Atom:
+        made = e.bind(new_id, "new_id")
+        return e.assign(f"{made}(env, {site(self.where)})", kinds.STRING)
+
+
+def new_id(env: Environment, place: int) -> str:
+    """The id that the record at hand gets at a place in the definition."""
+    high, low = (int(env.random(place) * 2**32) for _ in range(2))
+    return f"{int(env.now.timestamp()) & 0xFFFFFFFF:08x}{high:08x}{low:08x}"
+
+
+@form("$createObjectId", arity="{}")
+def create_object_id(spec: Any, where: Where, parser: Parser) -> Node:
+    """A new ObjectId, as its 24 hexadecimal digits; a replayed record gets the same one. MongoDB: $createObjectId."""
+    if isinstance(spec, Mapping) and not spec:
+        return NewId(where)
+    parser.problems.add(where, "takes no argument", "write {$createObjectId: {}}")
+    return Const(where, None)

@@ -229,6 +229,62 @@ def to_uuid(value: Any) -> Any:
     return None if is_nullish(value) else conversions.to_uuid(value)
 
 
+@operator(
+    "$toArray",
+    returns=kinds.ARRAY | kinds.NULL,
+    examples=[
+        ({"a": '[1, {"b": null}]'}, {"$toArray": "$a"}, [1, {"b": None}]),
+        ({"a": "{}"}, {"$toArray": "$a"}, EvaluationError),
+        ({}, {"$toArray": "$a"}, None),
+    ],
+)
+def to_array(value: Any) -> Any:
+    """The array that a text holds as JSON; an array as it is. Extended JSON in the text stays as it is written.
+
+    Null if null or missing. Raises for anything else. MongoDB: $toArray.
+    """
+    return None if is_nullish(value) else conversions.to_array(value)
+
+
+@operator(
+    "$toObject",
+    returns=kinds.OBJECT | kinds.NULL,
+    examples=[
+        ({"a": '{"b": 1, "c": 2, "b": 3}'}, {"$toObject": "$a"}, {"b": 3, "c": 2}),
+        ({"a": '{"big": 18446744073709551615}'}, {"$toObject": "$a"}, {"big": 18446744073709551615.0}),
+        ({"a": "[]"}, {"$toObject": "$a"}, EvaluationError),
+        ({}, {"$toObject": "$a"}, None),
+    ],
+)
+def to_object(value: Any) -> Any:
+    """The object that a text holds as JSON; an object as it is. Of repeated names the last value counts.
+
+    Null if null or missing. Raises for anything else. MongoDB: $toObject.
+    """
+    return None if is_nullish(value) else conversions.to_object(value)
+
+
+@operator(
+    "$subtype",
+    returns=kinds.INT | kinds.NULL,
+    examples=[
+        ({"a": b"\x01"}, {"$subtype": "$a"}, 0),
+        ({"a": "text"}, {"$subtype": "$a"}, EvaluationError),
+        ({}, {"$subtype": "$a"}, None),
+    ],
+)
+def subtype(value: Any) -> Any:
+    """The subtype of binary data: 0, the only one that documents hold.
+
+    Null if null or missing. Raises for anything else. MongoDB: $subtype.
+    """
+    if is_nullish(value):
+        return None
+    if isinstance(value, bytes):
+        return 0
+    raise EvaluationError(f"$subtype takes binary data, got {type_name(value)}")
+
+
 @form("$toObjectId", arity="expression")
 def to_object_id(spec: Any, where: Where, parser: Parser) -> Node:
     """Not supported: documents hold no ObjectId, keep its 24 hexadecimal digits as a string. MongoDB: $toObjectId."""
