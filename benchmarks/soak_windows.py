@@ -108,8 +108,10 @@ def kill(process: subprocess.Popen[bytes], rng: random.Random) -> None:
         time.sleep(0.02)
 
 
-def run_with_kills(folder: Path, stage: dict[str, Any], options: argparse.Namespace, rng: random.Random) -> int:
-    """Run the pipeline to its end, and answer how often it was killed."""
+def run_with_kills(
+    folder: Path, stage: dict[str, Any], options: argparse.Namespace, rng: random.Random, **parts: Any
+) -> int:
+    """Run the pipeline, with further parts of its definition, to its end; answer how often it was killed."""
     definition = {
         "name": "soak",
         "source": {"type": "files", "path": str(folder.parent / "in-*.jsonl"), "time_field": "$t"},
@@ -120,6 +122,7 @@ def run_with_kills(folder: Path, stage: dict[str, Any], options: argparse.Namesp
             "granularity": "document",
         },
         "config": {"metrics": False},
+        **parts,
     }
     (folder / "soak.json").write_text(json.dumps(definition))
     kills = 0

@@ -166,14 +166,19 @@ class _DivideWorker:
         """Raises :class:`DocumentError`."""
         clock: Clock = batch.clock
         stage, documents = self._stage, batch.documents
-        divided = stage.divide(documents, clock, self._environment(batch, None))
+        env = self._environment(batch, None)
+        divided = stage.divide(documents, clock, env)
         if divided.undated:
             what = "the document has no event time: what the source's time_field names is missing, or no date"
             raise DocumentError(divided.undated[0], stage.where, 0, EvaluationError(what))
         pieces: list[Piece] = []
         for window, members in divided.windows.items():
             value = divided.values.get(window)
-            if clock.woken:
+            if isinstance(stage, InOrder) and not clock.woken:  # nothing is computed: one environment serves all keys
+                made = stage.piece(window, value, documents, members, env, clock.times)
+                made.timestamp = batch.timestamp
+                pieces.append(made)
+            elif clock.woken:
                 for index in members:
                     self._judged(batch, clock, window, value, index, pieces)
             else:

@@ -27,7 +27,7 @@ from bytewax.testing import cluster_main, run_main
 from fluxion_flow.connect.spi import Document
 from fluxion_flow.core.values import to_millis
 from fluxion_flow.dsl.config import PolicyOverrides
-from fluxion_flow.dsl.model import SinkSpec, StreamingPipelineDefinition
+from fluxion_flow.dsl.model import SinkSpec, SourceSpec, StageSpec, StreamingPipelineDefinition, StreamSpec
 from fluxion_flow.errors import FluxionError
 from fluxion_flow.observe.recording import RecordingListener
 from fluxion_flow.policy.model import StreamingErrorPolicy
@@ -101,14 +101,20 @@ class FlowTester:
         fail_reads: Sequence[int] = (),
         crash_after: Sequence[int] = (),
         enrichments: Mapping[str, Sequence[EnrichmentRule]] | None = None,
+        streams: Mapping[str, Source] | None = None,
     ) -> FlowResult:
         """Run it to the end of ``source``: a list of records, or lists (of batches, if wanted) by partition.
 
         ``crash_after``: for each crash, how many records its run reads before its process is killed with SIGKILL; the
         next run resumes from the checkpoint. ``enrichments`` are the answers of the outside, by the connection's or the
-        operator's name; a question without one fails.
+        operator's name; a question without one fails. ``streams``: what further streams give, by name, as ``source``;
+        nothing unless given. Raises :class:`ValueError` for a stream that the pipeline has not.
         """
+        unknown = [name for name in streams or {} if name not in self.definition.streams]
+        if unknown:
+            raise ValueError(f"the pipeline has no stream {unknown[0]!r}")
         partitions = _batched(source, batch_size)
+        further = {name: _batched((streams or {}).get(name, ()), batch_size) for name in self.definition.streams}
         listener = RecordingListener()
         with mocked_outside(enrichments or {}), tempfile.TemporaryDirectory(prefix="fluxion-test-") as name:
             folder = Path(name)
@@ -121,21 +127,34 @@ class FlowTester:
             crashes = 0
             for records in crash_after:
                 mock = MockSource(partitions, now=self.now, crash_after=records)
-                flow = self.mocked(mock, outputs, dead).compile()
+                flow = self.mocked(mock, outputs, dead, self._mocked_streams(further)).compile()
                 crashes += _killed(flow, workers, store)
             mock = MockSource(partitions, now=self.now, fail_reads=fail_reads)
-            flow = replace(self.mocked(mock, outputs, dead), listeners=(listener,)).compile()
+            mocked = self.mocked(mock, outputs, dead, self._mocked_streams(further))
+            flow = replace(mocked, listeners=(listener,)).compile()
             error = ""
             try:
                 _run(flow, workers, store)
             except Exception as failed:  # noqa: BLE001 - how a run may end is what is tested
                 found = ours_behind(failed)
                 error = str(found) if isinstance(found, FluxionError) else f"{type(failed).__name__}: {failed}"
-            given = {sink: mocked.documents() for sink, mocked in outputs.items()}
+            given = {sink: written.documents() for sink, written in outputs.items()}
             return FlowResult(given, dead.documents(), _counters(listener), error, crashes, listener)
 
-    def mocked(self, source: MockSource, sinks: Mapping[str, MockSink], dead: MockSink) -> StreamingPipelineDefinition:
-        """The definition with this source, these sinks by name, and ``dead`` for every dead letter."""
+    def _mocked_streams(self, streams: Mapping[str, dict[str, list[list[Record]]]]) -> dict[str, MockSource]:
+        return {name: MockSource(partitions, now=self.now) for name, partitions in streams.items()}
+
+    def mocked(
+        self,
+        source: MockSource,
+        sinks: Mapping[str, MockSink],
+        dead: MockSink,
+        streams: Mapping[str, MockSource] | None = None,
+    ) -> StreamingPipelineDefinition:
+        """The definition with this source, these sinks and further streams by name, and ``dead`` for all dead letters.
+
+        A further stream that is not given has no documents.
+        """
         definition = self.definition
         overrides = definition.config.on_error
         config = replace(
@@ -153,15 +172,15 @@ class FlowTester:
         named = zip(definition.sink_names(), definition.sinks, strict=True)
         return replace(
             definition,
-            source=replace(
-                definition.source,
-                object=source,
-                type=None,
-                options={},
-                connection_ref=None,
-                on_error=_quick(definition.source.on_error, dead),
-            ),
-            stages=tuple(replace(stage, on_error=_quick(stage.on_error, dead)) for stage in definition.stages),
+            source=_replaced(definition.source, source, dead),
+            stages=_quick_stages(definition.stages, dead),
+            streams={
+                name: StreamSpec(
+                    _replaced(stream.source, (streams or {}).get(name) or MockSource({}, now=self.now), dead),
+                    _quick_stages(stream.stages, dead),
+                )
+                for name, stream in definition.streams.items()
+            },
             sinks=tuple(
                 SinkSpec(object=sinks[name], name=name, when=sink.when, on_error=_quick(sink.on_error, dead))
                 for name, sink in named
@@ -169,6 +188,16 @@ class FlowTester:
             on_error=_quick(definition.on_error, dead),
             config=config,
         )
+
+
+def _replaced(spec: SourceSpec, source: MockSource, dead: MockSink) -> SourceSpec:
+    """A source's description with a mock in its place; its times stay."""
+    on_error = _quick(spec.on_error, dead)
+    return replace(spec, object=source, type=None, options={}, connection_ref=None, on_error=on_error)
+
+
+def _quick_stages(stages: Sequence[StageSpec], dead: MockSink) -> tuple[StageSpec, ...]:
+    return tuple(replace(stage, on_error=_quick(stage.on_error, dead)) for stage in stages)
 
 
 def _quick(policy: StreamingErrorPolicy | None, dead: MockSink) -> StreamingErrorPolicy | None:

@@ -25,7 +25,7 @@ from fluxion_flow.testing.mocks import EnrichmentRule, SinkRules
 SUFFIX = ".flowtest.yaml"
 _FILE_KEYS = ("pipeline", "now", "seed", "env", "tests")
 _TEST_KEYS = (
-    *("name", "source", "batch_size", "workers", "sinks", "enrichments", "fail_reads", "crash_after"),
+    *("name", "source", "streams", "batch_size", "workers", "sinks", "enrichments", "fail_reads", "crash_after"),
     *("now", "seed", "expect"),
 )
 _EXPECT_KEYS = ("output", "outputs", "ordered", "match", "dead_letters", "counters", "error")
@@ -62,6 +62,13 @@ class FlowTest:
                 hint = did_you_mean(unknown[0], known) or f"there are {', '.join(known)}"
                 where = Where.at("tests", self.index, "sinks", unknown[0])
                 raise PipelineError([Problem(where, "the pipeline has no such sink", hint)])
+            streams = tester.definition.streams
+            for name in spec.get("streams") or {}:
+                if name not in streams:
+                    listed = f"there are {', '.join(streams)}" if streams else "there are none"
+                    where = Where.at("tests", self.index, "streams", name)
+                    hint = did_you_mean(name, streams) or listed
+                    raise PipelineError([Problem(where, "the pipeline has no such stream", hint)])
             result = tester.run(
                 from_extended(spec.get("source") or []),
                 sinks=rules,
@@ -69,6 +76,7 @@ class FlowTest:
                 workers=spec.get("workers", 1),
                 fail_reads=spec.get("fail_reads") or (),
                 crash_after=spec.get("crash_after") or (),
+                streams=from_extended(dict(spec.get("streams") or {})),
                 enrichments={
                     name: [EnrichmentRule(**from_extended(dict(rule))) for rule in _listed(rules)]
                     for name, rules in (spec.get("enrichments") or {}).items()
