@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING, Any
@@ -38,6 +38,7 @@ class BatchFailed(FluxionError):
 @click.argument("arguments", metavar="[TARGET] [INPUT]", nargs=-1)
 @click.option("--stages", "stages_file", metavar="FILE", help="A YAML or JSON list of stages, in place of TARGET.")
 @click.option("-o", "--output", metavar="FILE", default="-", help="Where documents go; standard output unless given.")
+@click.option("--stream", "streams", metavar="NAME=FILE", multiple=True, help="The documents of a further stream.")
 @click.option("--extended-json", is_flag=True, help="Read and write MongoDB Extended JSON, which keeps all types.")
 @click.option("--skip-bad-lines", is_flag=True, help="Go on without the lines that are no JSON objects.")
 @json_option
@@ -47,6 +48,7 @@ def command(
     arguments: tuple[str, ...],
     stages_file: str | None,
     output: str,
+    streams: tuple[str, ...],
     extended_json: bool,
     skip_bad_lines: bool,
     as_json: bool,
@@ -76,7 +78,8 @@ def command(
             _tell(found.bad)
         if found.bad and not skip_bad_lines:
             raise BatchFailed(f"nothing was run: {_count(found.bad)}; mend them, or use --skip-bad-lines")
-        documents = _run(found, stages, resources)
+        further = _streams(streams, resources, extended_json, skip_bad_lines)
+        documents = _run(found, stages, resources, further)
         report["written"] = _write(documents, output, extended_json)
         code = 0
     except FluxionError as error:
@@ -142,7 +145,33 @@ def _read(path: str, extended: bool) -> Input:
     return Input(documents, places, [(reject.position, reject.error) for reject in rejects])
 
 
-def _run(found: Input, stages: Sequence[Stage], resources: Resources) -> list[dict[str, Any]]:
+def _streams(
+    given: Sequence[str], resources: Resources, extended: bool, skip_bad_lines: bool
+) -> dict[str, list[dict[str, Any]]]:
+    """The documents of every further stream. Raises :class:`BatchFailed` and :class:`TargetError`."""
+    from .failures import TargetError
+
+    files: dict[str, str] = {}
+    for each in given:
+        name, _, path = each.partition("=")
+        if name not in resources.streams or not path:
+            known = ", ".join(resources.streams) or "none"
+            raise TargetError(each, "is no NAME=FILE with the name of a stream", f"the pipeline's streams: {known}")
+        files[name] = path
+    for name in resources.streams:
+        if name not in files:
+            raise TargetError("streams", f"stream {name!r} has no documents", f"give --stream {name}=FILE")
+    found = {name: _read(path, extended) for name, path in files.items()}
+    for name, stream in found.items():
+        if stream.bad and not skip_bad_lines:
+            where = f"{files[name]} line {stream.bad[0][0]}: {stream.bad[0][1]}"
+            raise BatchFailed(f"nothing was run: {_count(stream.bad)} ({where}); mend them, or use --skip-bad-lines")
+    return {name: stream.documents for name, stream in found.items()}
+
+
+def _run(
+    found: Input, stages: Sequence[Stage], resources: Resources, streams: Mapping[str, list[dict[str, Any]]]
+) -> list[dict[str, Any]]:
     """All documents through all stages. Raises :class:`BatchFailed`, with the line where it is known."""
     from ..core.batch import environment, event_time_of, outside_of, run_partitions, run_segments
     from ..core.plan import segments
@@ -157,7 +186,8 @@ def _run(found: Input, stages: Sequence[Stage], resources: Resources) -> list[di
         problems.raise_if_any()
         try:
             with outside_of(resources) as answers:
-                return run_partitions(found.documents, stages, resources, event_time, answers=answers)
+                further = {name: {"0": documents} for name, documents in streams.items()}
+                return run_partitions(found.documents, stages, resources, event_time, None, answers, further)
         except DocumentError as error:
             raise BatchFailed(str(error)) from error
     documents = found.documents

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,8 @@ from ..errors import FluxionError
 from .failures import FAILED, json_option, print_json, redacted
 
 if TYPE_CHECKING:
-    from ..compiler.plan import Plan
+    from ..compiler.plan import Plan, StreamPlan
+    from ..connect.spi import StreamingSource
 
 
 class SourceFailed(FluxionError):
@@ -28,6 +30,13 @@ class Sampled:
     places: list[tuple[str, int]] = field(default_factory=list)
     rejects: list[dict[str, Any]] = field(default_factory=list)
     complete: bool = False
+
+    def by_partition(self) -> dict[str, list[dict[str, Any]]]:
+        """The documents of each partition."""
+        found: dict[str, list[dict[str, Any]]] = {}
+        for document, (partition, _) in zip(self.documents, self.places, strict=True):
+            found.setdefault(partition, []).append(document)
+        return found
 
 
 @click.command("sample")
@@ -52,7 +61,12 @@ def command(ctx: click.Context, target: str, limit: int, input_only: bool, timeo
 
     plan = loading.plan(target)
     found = read_source(plan, limit, timeout)
-    made, failures = (found.documents, []) if input_only else _through(plan, found)
+    made: list[dict[str, Any]] = found.documents
+    failures: list[dict[str, Any]] = []
+    if not input_only:
+        further = {stream.name: _of_stream(stream, limit, timeout) for stream in plan.streams}
+        found.rejects += [reject for sampled in further.values() for reject in sampled.rejects]
+        made, failures = _through(plan, found, {name: sampled.by_partition() for name, sampled in further.items()})
     bad = [*found.rejects, *failures]
     if as_json:
         from .examples import example_data
@@ -77,20 +91,28 @@ def read_source(plan: Plan, limit: int, timeout: float) -> Sampled:
 
     if not isinstance(plan.source, StreamingSource):
         raise SourceFailed("source: a Bytewax source cannot be read without running; give documents with --input")
+    return _sampled(plan.source, "source", limit, timeout)
+
+
+def _of_stream(stream: StreamPlan, limit: int, timeout: float) -> Sampled:
+    return _sampled(stream.source, f"streams.{stream.name}.source", limit, timeout)
+
+
+def _sampled(source: StreamingSource, step: str, limit: int, timeout: float) -> Sampled:
     found = Sampled()
     until = time.monotonic() + timeout
     try:
-        partitions = plan.source.partitions()
+        partitions = source.partitions()
         for number, partition in enumerate(partitions):
             share = max((limit - len(found.documents)) // (len(partitions) - number), 1)
             if len(found.documents) < limit:
-                _read(plan.source.open(partition, None), partition, found, share, until)
+                _read(source.open(partition, None), step, partition, found, share, until)
     except Exception as error:
-        raise SourceFailed(redacted(f"source: {error}")) from error
+        raise SourceFailed(redacted(f"{step}: {error}")) from error
     return found
 
 
-def _read(reader: Any, partition: str, found: Sampled, limit: int, until: float) -> None:
+def _read(reader: Any, step: str, partition: str, found: Sampled, limit: int, until: float) -> None:
     try:
         taken = 0
         while taken < limit and time.monotonic() < until:
@@ -101,8 +123,7 @@ def _read(reader: Any, partition: str, found: Sampled, limit: int, until: float)
             found.documents += batch.documents
             found.places += [(partition, place) for place in places]
             found.rejects += [
-                {"step": "source", "partition": partition, "position": r.position, "error": r.error}
-                for r in batch.rejects
+                {"step": step, "partition": partition, "position": r.position, "error": r.error} for r in batch.rejects
             ]
             taken += len(batch.documents)
             if not batch.documents and not batch.rejects:
@@ -111,7 +132,9 @@ def _read(reader: Any, partition: str, found: Sampled, limit: int, until: float)
         reader.close()
 
 
-def _through(plan: Plan, found: Sampled) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+def _through(
+    plan: Plan, found: Sampled, streams: Mapping[str, Mapping[str, list[dict[str, Any]]]]
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """The documents through all stages; each that fails is left out, and told."""
     from ..core.batch import event_time_of, run_partitions
     from ..core.program import DocumentError
@@ -131,4 +154,4 @@ def _through(plan: Plan, found: Sampled) -> tuple[list[dict[str, Any]], list[dic
     parts: dict[str, list[dict[str, Any]]] = {}
     for index in kept:
         parts.setdefault(found.places[index][0], []).append(found.documents[index])
-    return run_partitions(parts, list(plan.stages), resources, time_of), failures
+    return run_partitions(parts, list(plan.stages), resources, time_of, streams=streams), failures

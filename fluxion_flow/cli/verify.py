@@ -127,8 +127,13 @@ def command(
 def documents_of(plan: Plan, path: str | None, limit: int) -> list[Document]:
     """The documents to run: of a file of JSON Lines, or the first ones of the pipeline's own source.
 
-    Raises :class:`TargetError` when they cannot be read.
+    Raises :class:`TargetError` when they cannot be read, and for a pipeline that joins further streams.
     """
+    if plan.streams:
+        hint = "test it with `fluxion test`, whose tests give streams, workers and crash_after"
+        names = ", ".join(stream.name for stream in plan.streams)
+        what = f"{names} beside the source: documents of one stream can be given here"
+        raise TargetError("streams", what, hint)
     if path is None:
         from .sample import read_source
 

@@ -183,7 +183,7 @@ class Replay:
 
     def guarantee(self) -> Guarantee:
         """What holds for a replay that is killed and goes on."""
-        return guarantee(replace(self._plan, source=LettersSource([]), bounded=True, stages=(), steps=()))
+        return guarantee(replace(self._plan, source=LettersSource([]), bounded=True, stages=(), steps=(), streams=()))
 
     def _part(self, entry: str, letters: list[Letter], folder: Path, name: str) -> bool:
         """Run the letters of one entry to their end; whether it was reached, and not a drain."""
@@ -225,6 +225,7 @@ class Replay:
             sinks=sinks,
             beside=name,
             clocks=None,
+            streams=(),
         )
 
 

@@ -201,14 +201,10 @@ def read_tests(path: Path) -> list[FlowTest]:
     return [FlowTest(path, i, str(t.get("name", f"test {i + 1}")), t, data) for i, t in enumerate(tests)]
 
 
-def _check(test: Any, where: Where, problems: Problems) -> None:
-    if not isinstance(test, Mapping):
-        problems.add(where, "must be a mapping", "such as {name: ..., source: [...], expect: {...}}")
-        return
-    _keys(test, _TEST_KEYS, where, problems)
-    source = test.get("source", [])
+def _check_records(source: Any, where: Where, problems: Problems) -> None:
+    """What a source gives: a list of documents, or a mapping of partitions to them."""
     for name, records in source.items() if isinstance(source, Mapping) else [("", source)]:
-        place = where / "source" / name if name else where / "source"
+        place = where / name if name else where
         if not isinstance(records, list):
             problems.add(place, "must be a list of documents", "or a mapping of partitions to lists")
             continue
@@ -216,6 +212,20 @@ def _check(test: Any, where: Where, problems: Problems) -> None:
             inner = record if isinstance(record, list) else [record]
             if not all(isinstance(each, Mapping) for each in inner):
                 problems.add(place / number, "must be a document", 'a record that is none: {$raw: "text"}')
+
+
+def _check(test: Any, where: Where, problems: Problems) -> None:
+    if not isinstance(test, Mapping):
+        problems.add(where, "must be a mapping", "such as {name: ..., source: [...], expect: {...}}")
+        return
+    _keys(test, _TEST_KEYS, where, problems)
+    _check_records(test.get("source", []), where / "source", problems)
+    streams = test.get("streams") or {}
+    if isinstance(streams, Mapping):
+        for name, given in streams.items():
+            _check_records(given, where / "streams" / str(name), problems)
+    else:
+        problems.add(where / "streams", "must map names of streams to what they give", "such as {payments: [{...}]}")
     for name in ("batch_size", "workers"):
         if not isinstance(test.get(name, 1), int) or test.get(name, 1) < 1:
             problems.add(where / name, "must be a number from 1 up")
