@@ -36,7 +36,7 @@ from ..runtime.keyed import GroupStep
 from ..runtime.limits import Limits
 from ..runtime.manifest import Manifest
 from ..runtime.order_state import OrderStep
-from ..runtime.run import Run
+from ..runtime.run import STRICT, Run
 from ..runtime.slice_state import SliceLogicStep
 from ..runtime.source import Input, SourceInput
 from ..runtime.steps import CombineStep, StageStep
@@ -48,9 +48,6 @@ from .plan import PLAN, FusedStep, KeyedStep, Plan, SinkPlan, SliceStep, WindowS
 if TYPE_CHECKING:
     from ..enrich.record import Record
     from ..runtime.observed import Observed
-
-STRICT = StreamingErrorPolicy()
-"""The policy of a dead-letter sink: a letter that cannot be written ends the run."""
 
 
 def lower(plan: Plan) -> Dataflow:

@@ -11,8 +11,7 @@ from pathlib import Path
 from traceback import walk_tb
 
 from ..connect.secrets import redact
-from ..core.program import DocumentError, reason
-from ..core.values import EvaluationError
+from ..core.program import reason
 from ..errors import FluxionError
 from ..policy.engine import GaveUp, Interrupted
 from ..policy.matching import root
@@ -34,10 +33,20 @@ def last_failure() -> RunFailed | None:
 
 
 class RunFailed(FluxionError):
-    """A run cannot go on. Nothing is lost: the next run resumes from the last checkpoint. ``error`` is the cause."""
+    """A run cannot go on. Nothing is lost: the next run resumes from the last checkpoint.
+
+    ``error`` is the cause, ``hint`` what to do.
+    """
 
     def __init__(
-        self, pipeline: str, step: str, error: BaseException, *, partition: str = "", position: int | None = None
+        self,
+        pipeline: str,
+        step: str,
+        error: BaseException,
+        *,
+        partition: str = "",
+        position: int | None = None,
+        hint: str = "",
     ) -> None:
         attempts = 1
         if isinstance(error, (GaveUp, Interrupted)):
@@ -46,8 +55,6 @@ class RunFailed(FluxionError):
         place = f", source partition {partition!r}" if partition else ""
         place += f", position {position}" if position is not None else ""
         tried = f", after {attempts} attempts" if attempts > 1 else ""
-        one = bool(partition) and isinstance(error, (DocumentError, EvaluationError))
-        hint = GO_ON if one else ""
         super().__init__(redact(f"pipeline {pipeline!r}, step {step}{place}{tried}: {self._what(error)}{hint}"))
         _last.append(self)
         del _last[:-1]

@@ -24,7 +24,7 @@ from ..policy.engine import Decision, GaveUp, Interrupted, Pause, PolicyRunner
 from ..policy.matching import every_error
 from ..policy.model import StreamingErrorPolicy
 from .drain import Drain
-from .failure import DrainTimedOut, RunFailed
+from .failure import GO_ON, DrainTimedOut, RunFailed
 from .items import Letters
 from .pulse import Pulse
 from .workers import Workers
@@ -163,6 +163,10 @@ class Run:
         return ids[-1] if again == 1 else f"{ids[-1]}_{again}"
 
 
+STRICT = StreamingErrorPolicy()
+"""The policy of what a definition can give none, such as a dead-letter sink: what fails ends the run."""
+
+
 class Guard:
     """A policy at one step of one worker, with its listeners and its dead letters."""
 
@@ -237,7 +241,11 @@ class Guard:
         failing = gave_up.error.index if isinstance(gave_up.error, DocumentError) else 0
         place = place_of(batch, entries[failing][1]) if failing < len(entries) else None
         if kind == "abort":
-            raise RunFailed(self.run.pipeline, self.step, gave_up, partition=batch.partition, position=place) from None
+            one = isinstance(gave_up.error, DocumentError) and self.policy is not STRICT
+            hint = GO_ON if one else ""
+            raise RunFailed(
+                self.run.pipeline, self.step, gave_up, partition=batch.partition, position=place, hint=hint
+            ) from None
         letters = None
         if kind == "dead_letter":
             documents = [self._letter(gave_up, batch, entry, code) for entry in entries]

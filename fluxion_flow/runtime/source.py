@@ -22,7 +22,7 @@ from ..policy.engine import GaveUp
 from ..policy.model import StreamingErrorPolicy
 from .clocks import SourceClock
 from .committed import stamped
-from .failure import RunFailed
+from .failure import GO_ON, RunFailed
 from .items import Completed, Letters
 from .manifest import Manifest
 from .run import LETTER, RECORDS, Guard, Run, say_origin, source_at
@@ -355,7 +355,9 @@ def rejected(run: Run, guard: Guard, batch: Batch, out: list[Any]) -> None:
         error = UndecodableRecord(reject.error)
         decision = guard.hopeless(error)
         if decision.kind == "abort":
-            raise RunFailed(run.pipeline, guard.step, error, partition=batch.partition, position=reject.position)
+            raise RunFailed(
+                run.pipeline, guard.step, error, partition=batch.partition, position=reject.position, hint=GO_ON
+            )
     if decision.kind == "dead_letter":
         letters = [_letter(run, guard.step, batch, reject) for reject in batch.rejects]
         out.append(Letters(run.letter_sink(guard.policy), letters))
