@@ -26,6 +26,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from operator_table import LEFT_OUT, SLOWER, TABLE, make_documents
 from rounds import alike
 
@@ -46,6 +47,7 @@ NAMES = {
     "pstdev": statistics.pstdev,
     "stdev": statistics.stdev,
     "md5": hashlib.md5,
+    "decode": msgspec.json.decode,
     "datetime": datetime.datetime,
     "timedelta": datetime.timedelta,
     "UTC": datetime.timezone.utc,

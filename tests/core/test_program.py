@@ -43,6 +43,11 @@ PIPELINES = {
         {"$group": {"_id": {"s": "$i.s", "t": "$i.s"}, "at": {"$push": "$at"}, **FIELDS}},
     ],
     "two unwinds and group": [{"$unwind": "$i"}, {"$unwind": "$k"}, GROUP],
+    "unwind and project": [
+        {"$unwind": "$i"},
+        {"$set": {"p": {"$multiply": ["$y", {"$subtract": [1, "$i.x"]}]}}},
+        {"$project": {"p": 1, "t": {"$add": ["$p", "$y"]}, "q": {"$cond": [{"$gte": ["$y", 2]}, "a'b", "y1 + 2"]}}},
+    ],
     "unwind and set": [{"$unwind": "$i"}, {"$set": {"p": {"$add": ["$i.x", "$y"]}, "q": {"$gt": ["$i.s", "b"]}}}],
 }
 
@@ -148,3 +153,16 @@ def test_nothing_is_kept_of_programs_that_are_gone() -> None:
         run_batch([{"a": 1}], [{"$set": {"b": {"$add": ["$a", 1]}}}, {"$group": {"_id": "$b"}}])
     gc.collect()
     assert len(_ORIGINS) <= before
+
+
+def test_what_is_computed_for_a_new_document_stands_where_the_document_is_made() -> None:
+    price = {"$multiply": ["$p", {"$subtract": [1, "$d"]}]}
+    size = {"$cond": [{"$gte": ["$n", 8]}, "v1 = 'x'", "small"]}
+    problems = Problems()
+    stages = [{"$project": {"_id": 0, "price": price, "size": size}}]
+    (segment,) = segments(parse_stages(stages, Where.at("stages"), problems))
+    documents = [{"p": 2.5, "d": 0.5, "n": n} for n in range(ENOUGH)]
+    found = segment.program.run(documents, Environment())
+    assert found[-1] == {"price": 1.25, "size": "v1 = 'x'"}
+    made = next(line.strip() for line in segment.program.source().splitlines() if "append({" in line)
+    assert made == """append({'price': (v1 * (1 - v2)), 'size': ("v1 = 'x'" if (v4 >= 8) else 'small')})"""

@@ -16,6 +16,9 @@ _NAME = re.compile(r"\b[a-z]\d+\b")
 _ASSIGNED = re.compile(r"( *)([a-z]\d+) = (.+)")
 _KEY = r"""\[(?:'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")\]"""
 _READ = re.compile(rf"([a-z]\d*)(?:\.{FIELD}\d+(?:{_KEY})*|(?:{_KEY})+)")
+_UNUSED = re.compile(r"\(([a-z]\d+) := ")
+_PURE = re.compile(r"(?:[a-z]\d+|[\d.]+|''|\b(?:if|else|and|or|not|None|True|False)\b|[-+*/<>=!() ])+")
+_MADE = re.compile(r" *(?:append\(|[a-z]\d+ = \{).*")
 _COMPARED = re.compile(r"([a-z]\d+) (?:[<>]=?|==|!=) -?[\d.]+")
 
 
@@ -31,6 +34,7 @@ def tidied(lines: list[str]) -> tuple[list[str], list[int]]:
         names = _NAME.findall(_STRING.sub("''", line))
         uses.update(names)
         last_use.update(dict.fromkeys(names, i))
+    lines = [_UNUSED.sub(lambda name: "(" if uses[name[1]] == 1 else name[0], line) for line in lines]
     once = {name for name in uses if uses[name] == 2 and assigned[name] == 1}
     ends = _loop_ends(lines)
     held: dict[str, str] = {}
@@ -42,10 +46,13 @@ def tidied(lines: list[str]) -> tuple[list[str], list[int]]:
         if (
             found
             and found[2] in once
-            and (_is_next(found, lines, i) or (_may_move(found[3], assigned) and i < last_use[found[2]] < ends[i]))
+            and (
+                _is_next(found, lines, i)
+                or (i < last_use[found[2]] < ends[i] and _may_move(found[3], assigned, lines[last_use[found[2]]]))
+            )
             and not _is_deferred(lines[last_use[found[2]]])
         ):
-            held[found[2]] = found[3]
+            held[found[2]] = found[3] if found[3][0] == "{" or _READ.fullmatch(found[3]) else f"({found[3]})"
         else:
             kept.append(line)
             origins.append(i)
@@ -62,10 +69,16 @@ def _filled(line: str, held: dict[str, str]) -> str:
     return "".join(parts)
 
 
-def _may_move(code: str, assigned: Counter[str]) -> bool:
-    """Whether code means the same later on: a read of a document, or a comparison with a number, of a settled name."""
+def _may_move(code: str, assigned: Counter[str], to: str) -> bool:
+    """Whether code means the same in the line ``to`` later on: a read of a document, or a comparison with a number.
+
+    Their name must be settled. Where a document is made, with which nothing is done yet, also what is computed.
+    """
     found = _READ.fullmatch(code) or _COMPARED.fullmatch(code)
-    return found is not None and assigned[found[1]] <= 1
+    if found is not None:
+        return assigned[found[1]] <= 1
+    bare = _STRING.sub("''", code)
+    return bool(_MADE.match(to) and _PURE.fullmatch(bare)) and all(assigned[n] <= 1 for n in _NAME.findall(bare))
 
 
 def _is_next(found: re.Match[str], lines: list[str], i: int) -> bool:

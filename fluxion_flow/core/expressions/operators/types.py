@@ -239,7 +239,7 @@ def to_uuid(value: Any) -> Any:
     ],
 )
 def to_array(value: Any) -> Any:
-    """The array that a text holds as JSON; an array as it is. Extended JSON in the text stays as it is written.
+    """The array that a text holds as JSON. Extended JSON in the text stays as it is written.
 
     Null if null or missing. Raises for anything else. MongoDB: $toArray.
     """
@@ -257,7 +257,7 @@ def to_array(value: Any) -> Any:
     ],
 )
 def to_object(value: Any) -> Any:
-    """The object that a text holds as JSON; an object as it is. Of repeated names the last value counts.
+    """The object that a text holds as JSON. Of repeated names the last value counts.
 
     Null if null or missing. Raises for anything else. MongoDB: $toObject.
     """
