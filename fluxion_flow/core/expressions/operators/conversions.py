@@ -31,6 +31,8 @@ _WHOLE: Final = re.compile(r"[+-]?[0-9]+", re.ASCII)
 _NUMBER: Final = re.compile(
     r"[+-]?(?:(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?|inf(?:inity)?|nan)", re.ASCII | re.I
 )
+_DOUBTFUL: Final = re.compile(r"[0-9]{19}|\\u0000")
+"""What stands in every JSON text that holds an integer beyond 64 bits, or a null byte."""
 _BOUNDS: Final = {"int": (INT32_MIN, INT32_MAX), "long": (INT64_MIN, INT64_MAX)}
 _MODERATE: Final = 1e-300
 _SPECIAL: Final = {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}
@@ -242,7 +244,7 @@ def _from_json(value: Any, wanted: type, target: str) -> Any:
         raise cannot(value, target, "it is nested too deep") from None
     if not isinstance(found, wanted):
         raise cannot(value, target, f"it holds {type_name(found)}")
-    return _fitted(value, target, found)
+    return _fitted(value, target, found) if _DOUBTFUL.search(value) else found
 
 
 def _fitted(text: str, target: str, value: Any) -> Any:
