@@ -38,8 +38,43 @@ ENDPOINT_KEYS = ("name", "on_error", "when")
 """Keys of a source or a sink that are no options of its connector; ``name`` goes to connectors that have it too."""
 
 
+class _Endpoint:
+    """What sources and sinks have in common: a connector by its name, or an object."""
+
+    type: str | None
+    options: Mapping[str, Any]
+    object: Any
+    connection_ref: str | None
+    name: str | None
+
+    @property
+    def given(self) -> Any:
+        """What a connector is opened from: the object, or the mapping of ``type``, options and ``name``."""
+        if self.object is not None:
+            return self.object
+        own = {"type": self.type, "connection_ref": self.connection_ref, "name": self.name}
+        given = {key: value for key, value in own.items() if value is not None}
+        return {**given, **self.options}
+
+    @property
+    def title(self) -> str:
+        """What to call it: its name, its connector's type, or its class."""
+        if self.name or self.object is None:
+            return str(self.name or self.type or self.connection_ref or "")
+        return type(self.object).__name__
+
+    def __repr__(self) -> str:
+        """Names only: an option's value may be secret."""
+        named = _named(self)
+        if self.object is not None:
+            return f"{type(self).__name__}({type(self.object).__name__}{named})"
+        via = f", connection_ref={self.connection_ref!r}" if self.connection_ref else ""
+        options = f", options: {', '.join(map(str, self.options))}" if self.options else ""
+        return f"{type(self).__name__}({self.type!r}{via}{named}{options})"
+
+
 @dataclass(frozen=True, repr=False)
-class SourceSpec:
+class SourceSpec(_Endpoint):
     """Where documents come from: a connector by ``type`` or ``connection_ref`` with ``options``, or an ``object``.
 
     ``object`` is a :class:`~fluxion_flow.connect.spi.StreamingSource` or any ``bytewax.inputs.Source``; the latter may
@@ -61,16 +96,6 @@ class SourceSpec:
     def __post_init__(self) -> None:
         _set(self, options=dict(self.options), time_field=plain(self.time_field))
 
-    @property
-    def given(self) -> Any:
-        """What a connector is opened from: the object, or the mapping of ``type``, options and ``name``."""
-        return _given(self)
-
-    @property
-    def title(self) -> str:
-        """What to call it: its name, its connector's type, or its class."""
-        return _title(self)
-
     def open(
         self,
         where: Where = Where.at("source"),  # noqa: B008 - frozen
@@ -88,12 +113,9 @@ class SourceSpec:
             self.given, where, connections=connections, also_known=ENDPOINT_KEYS, resources=resources
         )
 
-    def __repr__(self) -> str:
-        return f"SourceSpec({_shown(self)})"
-
 
 @dataclass(frozen=True, repr=False)
-class SinkSpec:
+class SinkSpec(_Endpoint):
     """Where documents go: a connector by ``type`` or ``connection_ref`` with ``options``, or an ``object``.
 
     ``object`` is a :class:`~fluxion_flow.connect.spi.StreamingSink` or any ``bytewax.outputs.Sink``. ``when``: a
@@ -111,16 +133,6 @@ class SinkSpec:
     def __post_init__(self) -> None:
         _set(self, options=dict(self.options), when=None if self.when is None else plain(self.when))
 
-    @property
-    def given(self) -> Any:
-        """What a connector is opened from: the object, or the mapping of ``type``, options and ``name``."""
-        return _given(self)
-
-    @property
-    def title(self) -> str:
-        """What to call it: its name, its connector's type, or its class."""
-        return _title(self)
-
     def open(
         self,
         where: Where = Where.at("sink"),  # noqa: B008 - frozen
@@ -137,9 +149,6 @@ class SinkSpec:
         return registry.open_sink(
             self.given, where, connections=connections, also_known=ENDPOINT_KEYS, resources=resources
         )
-
-    def __repr__(self) -> str:
-        return f"SinkSpec({_shown(self)})"
 
 
 @dataclass(frozen=True, repr=False)
@@ -421,28 +430,5 @@ def _set(item: Any, **fields: Any) -> None:
         object.__setattr__(item, name, value)
 
 
-def _given(spec: SourceSpec | SinkSpec) -> Any:
-    if spec.object is not None:
-        return spec.object
-    own = {"type": spec.type, "connection_ref": spec.connection_ref, "name": spec.name}
-    given = {key: value for key, value in own.items() if value is not None}
-    return {**given, **spec.options}
-
-
-def _title(spec: SourceSpec | SinkSpec) -> str:
-    if spec.name or spec.object is None:
-        return str(spec.name or spec.type or spec.connection_ref or "")
-    return type(spec.object).__name__
-
-
-def _shown(spec: SourceSpec | SinkSpec) -> str:
-    """Names only: an option's value may be secret."""
-    if spec.object is not None:
-        return f"{type(spec.object).__name__}{_named(spec)}"
-    via = f", connection_ref={spec.connection_ref!r}" if spec.connection_ref else ""
-    options = f", options: {', '.join(map(str, spec.options))}" if spec.options else ""
-    return f"{spec.type!r}{via}{_named(spec)}{options}"
-
-
-def _named(spec: SourceSpec | SinkSpec | StageSpec) -> str:
+def _named(spec: _Endpoint | StageSpec) -> str:
     return f", name={spec.name!r}" if spec.name else ""
