@@ -6,7 +6,8 @@
 # make site    build the documentation site into ./site
 # make clean   remove what runs and tools have left (.venv stays)
 #
-# Each sets up .venv by itself (scripts/env.sh), demo without the tools of development. VENV=/path/to/environment uses one that is ready instead.
+# Each sets up .venv by itself (scripts/env.sh), demo without the tools of development.
+# VENV=/path/to/environment uses one that is ready instead.
 
 VENV ?= .venv
 BIN := $(VENV)/bin

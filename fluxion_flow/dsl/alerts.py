@@ -13,11 +13,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from typing import Any
 
 from fluxion_flow.connect.options import seconds
 from fluxion_flow.connect.secrets import Reference, UnresolvedReference
+from fluxion_flow.dsl.alert_settings import AlertSettings
 from fluxion_flow.dsl.hidden import hidden_text
 from fluxion_flow.errors import Problems, Where, did_you_mean
 from fluxion_flow.observe.alerts.rules import COUNTS, MEASURES, SEVERITIES, AlertRule
@@ -28,22 +29,6 @@ TARGETS: Mapping[str, Callable[..., Target]] = {"webhook": Webhook, "slack": Sla
 NEEDED = {"webhook": "url", "slack": "url", "pagerduty": "routing_key"}
 RULE_KEYS = ("when", "above", "for", "within", "name", "severity")
 EXAMPLE = "such as {notify: {slack: {url: ...}}, rules: [{when: lag, above: 10000, for: 2m}]}"
-
-
-@dataclass(frozen=True)
-class AlertSettings:
-    """The rules of a run and those who are told. Addresses and keys are references, which print no value."""
-
-    rules: tuple[AlertRule, ...] = ()
-    notify: tuple[Target, ...] = ()
-
-    def __bool__(self) -> bool:
-        return bool(self.rules)
-
-    def to_data(self) -> dict[str, Any]:
-        """As a definition file holds it; references stay references."""
-        notify = [{kind: _target_data(target)} for target in self.notify for kind in TARGETS if _is(target, kind)]
-        return {"notify": notify, "rules": [_rule_data(rule) for rule in self.rules]}
 
 
 def read_alerts(given: Any, where: Where, problems: Problems) -> AlertSettings:
@@ -179,3 +164,9 @@ def _rule_data(rule: AlertRule) -> dict[str, Any]:
     optional = {"for": rule.for_seconds, "within": rule.within, "name": rule.name, "severity": rule.severity}
     usual = {"for": 0.0, "within": 300.0, "name": rule.when, "severity": "error"}
     return data | {key: value for key, value in optional.items() if value != usual[key]}
+
+
+def alerts_data(alerts: AlertSettings) -> dict[str, Any]:
+    """As a definition file holds it; references stay references."""
+    notify = [{kind: _target_data(target)} for target in alerts.notify for kind in TARGETS if _is(target, kind)]
+    return {"notify": notify, "rules": [_rule_data(rule) for rule in alerts.rules]}

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from fluxion_flow.connect.secrets import Reference, UnresolvedReference, interpolate, resolve
-from fluxion_flow.dsl.alerts import AlertSettings, read_alerts
+from fluxion_flow.dsl.alert_settings import AlertSettings
 from fluxion_flow.dsl.connections import VARIABLE as CONNECTIONS_FILE
 from fluxion_flow.dsl.files import NotReadable, read_data_file, read_yaml
 from fluxion_flow.dsl.hidden import hidden_text
@@ -218,6 +218,8 @@ class StreamingRuntimeConfig:
     def __post_init__(self) -> None:
         read_fields(self, CONFIG)
         if not isinstance(self.alerts, AlertSettings):
+            from fluxion_flow.dsl.alerts import read_alerts
+
             problems = Problems()
             alerts = read_alerts(self.alerts, CONFIG / "alerts", problems)
             problems.raise_if_any()
@@ -283,6 +285,8 @@ def read_config(
     found: dict[str, Any] = {}
     for key, value in given.items():
         if key == "alerts":
+            from fluxion_flow.dsl.alerts import read_alerts
+
             found[key] = read_alerts(value, place("alerts"), problems)
         elif key == "on_error":
             overrides = read_overrides(value, lambda scope: _below(place("on_error"), scope), problems, check_sink)
