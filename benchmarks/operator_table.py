@@ -306,6 +306,7 @@ LEFT_OUT = {
 
 _TYPES = 'the types of all items are looked at first: true is no number, and 1, 1.0 and "1" are told apart'
 _NAMED = "a call with named arguments, whose input and n are checked for every document"
+_JSON = "the text is also searched for integers beyond 64 bits and for null bytes, which no document holds"
 _TEXT = (
     "Python takes spaces, underscores and digits of any script, MongoDB none of them, so the text is looked at first"
 )
@@ -328,10 +329,12 @@ SLOWER: dict[str, str] = {
     "$setUnion": _TYPES,
     "$sortArray": _TYPES,
     "$sum": _TYPES,
+    "$toArray": _JSON,
     "$toDecimal": _TEXT,
     "$toDouble": _TEXT,
     "$toHashedIndexKey": "numbers of all types have one hash, so what is hashed depends on the value",
     "$toInt": _TEXT,
     "$toLong": _TEXT,
+    "$toObject": _JSON,
 }
 """Operators that may take more than twice as long as plain Python, each with the reason."""
