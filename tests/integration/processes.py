@@ -18,6 +18,7 @@ from tests.servers.ports import free_ports
 
 RUN_FLOW = Path(__file__).with_name("run_flow.py")
 STATELESS = [{"$match": {"q": {"$ne": 3}}}, {"$set": {"t": {"$multiply": ["$q", "$p"]}}}]
+FILTERS = [{"$match": {"q": {"$ne": 3}}}, {"$match": {"$expr": {"$gte": [{"$multiply": ["$q", "$p"]}, 1]}}}]
 GROUPED = [
     *STATELESS,
     {

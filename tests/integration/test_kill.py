@@ -6,7 +6,7 @@ import random
 from pathlib import Path
 
 import pytest
-from processes import GROUPED, STATELESS, Job, counted
+from processes import FILTERS, GROUPED, STATELESS, Job, counted
 
 KILLS = 11
 
@@ -18,6 +18,15 @@ def test_stateless_flow_killed_at_random_ends_as_offline(tmp_path: Path, workers
     assert killed == KILLS
     assert counted(job.delivered()) == counted(job.expected())
     job.check_dead_letters()
+
+
+def test_lines_that_are_only_let_through_are_written_as_they_came_whatever_is_killed(tmp_path: Path) -> None:
+    job = Job(tmp_path, FILTERS)
+    assert job.kill_at_random(1, 3, random.Random(30)) == 3
+    assert counted(job.delivered()) == counted(job.expected())
+    job.check_dead_letters()
+    written = (tmp_path / "out.jsonl").read_bytes().splitlines()
+    assert set(written) <= set((tmp_path / "in.jsonl").read_bytes().splitlines())
 
 
 @pytest.mark.parametrize("workers", [1, 2])
