@@ -1,12 +1,13 @@
-"""Make the data of the gallery: payments, clicks, changes of customers and an access log, the same at every run.
+"""Make the data of the gallery: payments, settlements, clicks, changes of customers, a log, the same at every run.
 
     python flows/data/make_events.py [FOLDER]
 
-writes ``payments.jsonl``, ``clicks.jsonl``, ``customer_changes.jsonl`` and ``access.log`` into the folder (this
-script's by default):
+writes ``payments.jsonl``, ``settlements.jsonl``, ``clicks.jsonl``, ``customer_changes.jsonl`` and ``access.log`` into
+the folder (this script's by default):
 
 - *payments* come nearly in order of their time, some up to a minute late and a few many minutes late. Some cards are
   used in bursts, some of those from several countries.
+- *settlements*: what the bank says of most payments, a minute or so later; of some it says it too late, or never.
 - *clicks* of visitors who come, look at some pages and go; a visit may end in an order.
 - *changes* of customers: created, moved, deleted, and created again, as a database's log tells them.
 - the *access log* of the shop's web server in the Common Log Format; some of its lines are torn.
@@ -51,6 +52,20 @@ def payments(chance: random.Random) -> list[dict[str, Any]]:
             pay(begun + n * 12, card, 180 + chance.random() * 300, chance.choice(COUNTRIES), chance.random() * 20)
     found.sort(key=lambda pair: pair[0])
     return [{"_id": f"p-{n:05d}", **payment} for n, (_, payment) in enumerate(found)]
+
+
+def settlements(chance: random.Random) -> list[dict[str, Any]]:
+    found: list[tuple[float, dict[str, Any]]] = []
+    for payment in payments(random.Random(1)):
+        fate = chance.random()
+        if fate < 0.03:
+            continue
+        paid = (datetime.fromisoformat(payment["at"].replace("Z", "+00:00")) - START).total_seconds()
+        time = paid + (chance.uniform(5, 115) if fate < 0.98 else chance.uniform(150, 900))
+        settled = {"payment": payment["_id"], "settledAt": at(time), "status": "ok" if fate < 0.95 else "refused"}
+        found.append((time + chance.random() * 20, settled))
+    found.sort(key=lambda pair: pair[0])
+    return [settlement for _, settlement in found]
 
 
 def clicks(chance: random.Random) -> list[dict[str, Any]]:
@@ -104,6 +119,7 @@ def requests(chance: random.Random) -> Iterator[str]:
 def main(folder: Path) -> None:
     for name, documents in (
         ("payments", payments(random.Random(1))),
+        ("settlements", settlements(random.Random(5))),
         ("clicks", clicks(random.Random(2))),
         ("customer_changes", changes(random.Random(3))),
     ):

@@ -28,7 +28,7 @@ def run(tmp_path, monkeypatch):
 
     def run(name):
         monkeypatch.chdir(FLOWS.parent)
-        for variable in ("SIGNALS_OUT", "SESSIONS_OUT", "ROUTING_OUT", "TABLE_OUT"):
+        for variable in ("SIGNALS_OUT", "SESSIONS_OUT", "ROUTING_OUT", "TABLE_OUT", "SETTLED_OUT"):
             monkeypatch.setenv(variable, str(tmp_path))
         run_main(StreamingPipelineDefinition.from_file(FLOWS / f"{name}.yaml").compile())
         return tmp_path
@@ -40,7 +40,8 @@ def test_the_data_is_what_the_script_makes(tmp_path):
     done = subprocess.run(
         [sys.executable, DATA / "make_events.py", tmp_path], capture_output=True, text=True, check=True
     )
-    assert done.stdout.split() == ["payments", "936", "clicks", "1297", "customer_changes", "600", "access.log", "800"]
+    made = "payments 936 settlements 908 clicks 1297 customer_changes 600 access.log 800"
+    assert done.stdout.split() == made.split()
     for made in tmp_path.iterdir():
         assert made.read_bytes() == (DATA / made.name).read_bytes()
 
@@ -61,6 +62,22 @@ def test_cards_that_are_misused_are_told_of_and_late_payments_are_put_aside(run)
         assert signal["amount"] == pytest.approx(sum(p["amount"] for p in mine))
         assert signal["countries"] == sorted({p["country"] for p in mine})
         assert len(signal["reasons"]) >= 2
+
+
+def test_payments_that_the_bank_does_not_settle_in_time_are_told_of(run):
+    out = run("unsettled_payments")
+    settled = defaultdict(list)
+    for settlement in lines(DATA / "settlements.jsonl"):
+        if settlement["status"] == "ok":
+            settled[settlement["payment"]].append(datetime.fromisoformat(settlement["settledAt"][:-1]))
+    expected = set()
+    for payment in lines(DATA / "payments.jsonl"):
+        paid = datetime.fromisoformat(payment["at"][:-1])
+        if not any(paid <= time <= paid + timedelta(minutes=2) for time in settled[payment["_id"]]):
+            expected.add(payment["_id"])
+    assert len(expected) > 20
+    assert sorted(p["payment"] for p in lines(out / "unsettled-payments.jsonl")) == sorted(expected)
+    assert not (out / "unsettled-late.jsonl").exists() or not lines(out / "unsettled-late.jsonl")
 
 
 def test_clicks_become_visits(run):
