@@ -363,7 +363,7 @@ class Round:
 
 def _sleep(seconds: float, stop: threading.Event) -> None:
     """Wait on a thread of calls. Raises :class:`Ended` when nobody waits for the call any more."""
-    if seconds > 0 and stop.wait(seconds):
+    if stop.is_set() or (seconds > 0 and stop.wait(seconds)):
         raise Ended
 
 

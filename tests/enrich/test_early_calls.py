@@ -63,10 +63,11 @@ def test_calls_that_have_not_begun_when_a_document_fails_are_not_made(connection
     assert len(server.requests) <= 1
 
 
-def test_a_call_that_waits_to_be_tried_again_gives_up_with_its_batch(connections, server):
+@pytest.mark.parametrize("wait", [600_000, 0])
+def test_a_call_that_is_tried_again_and_again_gives_up_with_its_batch(connections, server, wait):
     refused = threading.Event()
     server.handler = lambda request: refused.set() or Answer(503)
-    connections["users"]["retry"] = {"maxAttempts": 5, "waitDurationMs": 600_000}
+    connections["users"]["retry"] = {"maxAttempts": 1_000_000, "waitDurationMs": wait}
     fails = {"$cond": [{"$function": {"body": "waits", "args": []}}, PARTED, None]}
     documents = [{"id": 1, "parts": 1}, {"id": 2, "parts": 0}]
     with pytest.raises(DocumentError, match="divide"):
