@@ -289,6 +289,7 @@ TABLE: dict[str, tuple[Any, str]] = {
 LEFT_OUT = {
     "$bsonSize": "plain Python has no BSON to measure",
     "$createObjectId": "an id that a replay repeats has no like in plain Python",
+    "$deserializeEJSON": "plain Python has no Extended JSON",
     "$encStrContains": "always refused",
     "$encStrEndsWith": "always refused",
     "$encStrNormalizedEq": "always refused",
@@ -296,6 +297,7 @@ LEFT_OUT = {
     "$meta": "plain Python has no stream to ask",
     "$rand": "a draw that a replay repeats has no like in plain Python",
     "$sampleRate": "a draw that a replay repeats has no like in plain Python",
+    "$serializeEJSON": "plain Python has no Extended JSON",
     "$subtype": "always 0, or refused",
     "$toObjectId": "always refused",
     "$toUUID": "always refused for text that is no UUID, and a binary value otherwise",

@@ -15,13 +15,20 @@ from hypothesis import strategies as st
 
 from fluxion_flow import run_batch
 from fluxion_flow.core.expressions.operators.conversions import double_text, to_double
+from fluxion_flow.core.expressions.operators.extended_json import deserialized
 from fluxion_flow.core.expressions.operators.hashing import hashed
 from fluxion_flow.core.expressions.operators.sizes import size_in_bson
+from fluxion_flow.core.extended_json import to_canonical
 from fluxion_flow.core.values import EvaluationError
 
 UTC = datetime.timezone.utc
 DATE = datetime.datetime(2018, 3, 27, 16, 58, 51, 538000, UTC)
 MILLIS = 1522169931538
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.floats(allow_nan=False) | st.text() | st.binary(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text("abc", max_size=3), inner, max_size=3),
+    max_leaves=8,
+)
 
 
 @pytest.mark.parametrize(
@@ -289,3 +296,21 @@ def test_a_record_gets_the_same_new_ids_whenever_it_is_read() -> None:
     assert len(set(ids)) == 150
     assert {len(new) for new in ids} == {24}
     assert {new[:8] for new in ids} == {f"{int(now.timestamp()):08x}"}
+
+
+@given(VALUES)
+def test_canonical_extended_json_comes_back_as_it_was(value: Any) -> None:
+    assert repr(deserialized(to_canonical(value))) == repr(value)
+
+
+def test_canonical_extended_json_tells_the_types_of_numbers() -> None:
+    numbers = [2**31 - 1, 2**31, -1.0, math.inf, True, None, datetime.datetime(1960, 1, 1, tzinfo=UTC)]
+    assert to_canonical(numbers) == [
+        {"$numberInt": "2147483647"},
+        {"$numberLong": "2147483648"},
+        {"$numberDouble": "-1.0"},
+        {"$numberDouble": "Infinity"},
+        True,
+        None,
+        {"$date": {"$numberLong": "-315619200000"}},
+    ]
