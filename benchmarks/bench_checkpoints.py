@@ -15,18 +15,20 @@ import argparse
 import json
 import os
 import random
-import resource
 import shutil
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
 from bytewax.recovery import RecoveryConfig
 from bytewax.testing import run_main
+from measured import Effort, Row
+from resident import peak_mebibytes
 
 from fluxion_flow import pipeline
 from fluxion_flow.connect.spi import Batch, Cursor, SinkWriter, SourceReader, StreamingSink, StreamingSource
@@ -117,8 +119,7 @@ def side(keys: int, events: int, skewed: bool, every: float, folder: Path) -> di
     freeze()
     run_main(compiled, epoch_interval=timedelta(seconds=every), recovery_config=recovery)  # type: ignore[no-untyped-call]
     wall, processor = time.perf_counter() - source.began[0], time.process_time() - source.began[1]
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    return {"wall": wall, "processor": processor, "peak": peak}
+    return {"wall": wall, "processor": processor, "peak": peak_mebibytes()}
 
 
 def in_a_process(keys: int, events: int, skewed: bool, every: float) -> dict[str, float]:
@@ -134,6 +135,34 @@ def in_a_process(keys: int, events: int, skewed: bool, every: float) -> dict[str
         shutil.rmtree(folder)
 
 
+def pair(keys: int, events: int, skewed: bool) -> tuple[dict[str, float], dict[str, float]]:
+    """A run with a checkpoint each second, and one with none."""
+    without = in_a_process(keys, events, skewed, NONE)
+    slower = max(1.0, without["wall"] / without["processor"])
+    return in_a_process(keys, events, skewed, slower), without
+
+
+def measure(effort: Effort) -> Iterator[Row]:
+    """Both numbers of keys, all keys alike."""
+    for keys, target in ((100_000, 1.10), (1_000_000, 1.25)):
+        keys = effort.of(keys, keys // 20)
+        events = effort.of(1_500_000, 100_000)
+        pairs = [pair(keys, events, False) for _ in effort.rounds(5, 75)]
+        found = [with_["processor"] / without["processor"] for with_, without in pairs]
+        spent = [statistics.median(each[side]["processor"] for each in pairs) / events * 1e6 for side in (0, 1)]
+        yield Row(
+            f"$group, {keys:,} keys, a checkpoint every second",
+            "none",
+            target,
+            found,
+            at_least=False,
+            ours=f"{spent[0]:.2f} µs an event",
+            theirs=f"{spent[1]:.2f} µs an event",
+            note=f"{events:,} events at random keys; processor seconds",
+            facts={"keys": keys, "microseconds": spent[1], "peak_mebibytes": pairs[-1][0]["peak"]},
+        )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--keys", type=int, nargs="+", default=[100_000, 1_000_000])
@@ -147,11 +176,8 @@ def main() -> None:
         return
     for keys in options.keys:
         for skewed in (False, True):
-            with_, without = [], []
-            for _ in range(options.rounds):
-                without.append(in_a_process(keys, options.events, skewed, NONE))
-                slower = max(1.0, without[-1]["wall"] / without[-1]["processor"])
-                with_.append(in_a_process(keys, options.events, skewed, slower))
+            pairs = [pair(keys, options.events, skewed) for _ in range(options.rounds)]
+            with_, without = ([each[side] for each in pairs] for side in (0, 1))
             ratios = [a["processor"] / b["processor"] for a, b in zip(with_, without, strict=True)]
             spent = statistics.median(b["processor"] for b in without) / options.events
             peaks = [statistics.median(each["peak"] for each in side) for side in (with_, without)]

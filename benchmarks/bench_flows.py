@@ -3,7 +3,7 @@
     python benchmarks/bench_flows.py --documents 500000 --rounds 7
 
 The outputs are compared before any time counts. Ratios are of one round, ours and theirs under the same conditions;
-the table gives their medians and ranges. It is printed and written to benchmarks/results/flows.json.
+the table gives their medians and ranges.
 """
 
 from __future__ import annotations
@@ -11,21 +11,20 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import json
-import os
-import platform
-import statistics
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from flow_jobs import FILTER, GROUP, STATELESS
 from flow_orders import write_orders
+from measured import Effort, Row, rate, ratios
 from rounds import alike, by_id
 
 HERE = Path(__file__).parent
-RESULTS = HERE / "results"
 OURS = "fluxion"
 RIVALS = {
     "fluxion_bare": "the same compiled code, no Bytewax",
@@ -37,34 +36,63 @@ RIVALS = {
 NEEDS = {"duckdb_sql": "duckdb", "bytewax_orjson": "orjson"}
 
 
+TARGETS = {
+    STATELESS: {"bytewax_json": 5, "bytewax_orjson": 2.8, "fluxion_bare": 0.92, "plain_loop": 0.95, "duckdb_sql": 0.7},
+    GROUP: {"bytewax_json": 4.5, "bytewax_orjson": 2.6, "fluxion_bare": 0.92, "plain_loop": 0.95, "duckdb_sql": 0.7},
+    FILTER: {"plain_loop": 3},
+}
+
+
+def measure(effort: Effort) -> Iterator[Row]:
+    """Every job beside its rivals."""
+    documents = effort.of(500_000, 20_000)
+    with tempfile.TemporaryDirectory() as folder:
+        source = Path(folder) / "orders.jsonl"
+        write_orders(source, documents)
+        for job, targets in TARGETS.items():
+            rivals = [name for name in targets if _is_there(name)]
+            rounds = measured_rounds(
+                job, rivals, source, Path(folder), effort.rounds(7, 110 if len(rivals) > 1 else 20)
+            )
+            ours = [each[OURS]["seconds"] for each in rounds]
+            for name in rivals:
+                theirs = [each[name]["seconds"] for each in rounds]
+                facts = {"our_microseconds": median(ours) / documents * 1e6}
+                yield Row(
+                    f"files → {job} → files",
+                    RIVALS[name] if job != FILTER else "decode and re-encode loop (msgspec)",
+                    targets[name],
+                    ratios(theirs, ours),
+                    ours=rate(ours, documents),
+                    theirs=rate(theirs, documents),
+                    note=f"{documents:,} orders; seconds of the whole flow in a process of its own, start-up left out",
+                    facts=facts,
+                )
+
+
+def measured_rounds(
+    job: str, rivals: list[str], source: Path, folder: Path, numbers: Iterable[int]
+) -> list[dict[str, dict[str, float]]]:
+    """What each contender took in each round, after their outputs have been compared and each has run once."""
+    _compare(job, rivals, source, folder)
+    return [{name: run_one(name, job, source, folder) for name in (OURS, *rivals)} for _ in numbers]
+
+
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--documents", type=int, default=500_000)
     options.add_argument("--rounds", type=int, default=7)
     options.add_argument("--jobs", nargs="*", default=[STATELESS, GROUP, FILTER])
     options.add_argument("--rivals", nargs="*", default=list(RIVALS), choices=list(RIVALS))
-    options.add_argument("--write", type=Path, default=RESULTS / "flows.json", help="where the results go")
     given = options.parse_args()
 
     rivals = [name for name in given.rivals if _is_there(name)]
-    report: dict[str, Any] = {
-        "documents": given.documents,
-        "rounds": given.rounds,
-        "machine": {"python": platform.python_version(), "cpus": os.cpu_count(), "system": platform.platform()},
-        "jobs": {},
-    }
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder) / "orders.jsonl"
         write_orders(source, given.documents)
         for job in given.jobs:
-            _compare(job, rivals, source, Path(folder))
-            rounds = [
-                {name: _run(name, job, source, Path(folder)) for name in (OURS, *rivals)}
-                for number in range(given.rounds + 1)
-            ][1:]
-            report["jobs"][job] = _report(job, rivals, rounds, given.documents)
-    given.write.parent.mkdir(exist_ok=True)
-    given.write.write_text(json.dumps(report, indent=2) + "\n")
+            rounds = measured_rounds(job, rivals, source, Path(folder), range(given.rounds))
+            _report(job, rivals, rounds, given.documents)
 
 
 def _is_there(rival: str) -> bool:
@@ -75,7 +103,7 @@ def _is_there(rival: str) -> bool:
     return False
 
 
-def _run(rival: str, job: str, source: Path, folder: Path) -> dict[str, float]:
+def run_one(rival: str, job: str, source: Path, folder: Path) -> dict[str, float]:
     target = folder / f"{rival}.jsonl"
     target.unlink(missing_ok=True)
     line = [sys.executable, str(HERE / "flow_run.py"), rival, job, str(source), str(target)]
@@ -93,7 +121,7 @@ def _compare(job: str, rivals: list[str], source: Path, folder: Path) -> None:
         out.writelines(line for _, line in zip(range(20_000), lines, strict=False))
     found: dict[str, list[Any]] = {}
     for name in (OURS, *rivals):
-        _run(name, job, few, folder)
+        run_one(name, job, few, folder)
         text = (folder / f"{name}.jsonl").read_text(encoding="utf-8")
         found[name] = by_id([json.loads(line) for line in text.splitlines()])
     for name in rivals:
@@ -101,25 +129,16 @@ def _compare(job: str, rivals: list[str], source: Path, folder: Path) -> None:
             sys.exit(f"{job}: {name} gives another result than we do")
 
 
-def _report(job: str, rivals: list[str], rounds: list[dict[str, dict[str, float]]], documents: int) -> dict[str, Any]:
+def _report(job: str, rivals: list[str], rounds: list[dict[str, dict[str, float]]], documents: int) -> None:
     print(f"\n{job}, {documents:,} documents: thousand documents a second, ratio ours / theirs (median, range)")
-    report: dict[str, Any] = {}
     for name in (OURS, *rivals):
-        seconds = statistics.median(r[name]["seconds"] for r in rounds)
-        ratios = sorted(r[name]["seconds"] / r[OURS]["seconds"] for r in rounds)
-        report[name] = {
-            "documents a second": round(documents / seconds),
-            "cpu seconds": statistics.median(r[name]["cpu"] for r in rounds),
-            "MiB": statistics.median(r[name]["mib"] for r in rounds),
-            "ratio": statistics.median(ratios),
-            "ratios": [ratios[0], ratios[-1]],
-        }
-        title = RIVALS.get(name, "Fluxion Flow")
-        line = f"  {title:38} {documents / seconds / 1000:8.0f}   {report[name]['MiB']:6.0f} MiB"
+        seconds = median(r[name]["seconds"] for r in rounds)
+        found = sorted(r[name]["seconds"] / r[OURS]["seconds"] for r in rounds)
+        memory = median(r[name]["mib"] for r in rounds)
+        line = f"  {RIVALS.get(name, 'Fluxion Flow'):38} {documents / seconds / 1000:8.0f}   {memory:6.0f} MiB"
         if name != OURS:
-            line += f"   {statistics.median(ratios):6.2f}  ({ratios[0]:.2f} – {ratios[-1]:.2f})"
+            line += f"   {median(found):6.2f}  ({found[0]:.2f} – {found[-1]:.2f})"
         print(line)
-    return report
 
 
 if __name__ == "__main__":

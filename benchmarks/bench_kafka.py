@@ -1,47 +1,45 @@
-"""Kafka → stages → Kafka beside a hand-written Bytewax flow, in one run: microseconds a message, and their ratio.
+"""Kafka → stages → Kafka on a real broker, acks=all: ours beside Bytewax by hand, Quix Streams, Faust and a bare loop.
 
-    python benchmarks/bench_kafka.py [MESSAGES] [ROUNDS]
+Every contender is a program of its own (benchmarks/kafka_sides), reads the same topic, keeps paid orders, computes two
+fields and writes to a topic of its own. The outputs are compared before any time counts. Sides take turns; a ratio is
+that of one round. Slow contenders get fewer messages: what counts is the time a message.
 
-Both sides read the same topic of an Apache Kafka broker (or of librdkafka's mock cluster, where there is no Java) with
-1,000 messages a fetch, keep paid orders, compute two fields, and write to a topic until the broker has confirmed
-everything. The hand-written side uses Bytewax's own Kafka connectors and orjson (json, where it is not installed), one
-item a message, as its documentation shows. Sides alternate; the ratio is the median of those of the pairs.
+    python benchmarks/bench_kafka.py --messages 300000 --rounds 5
 """
 
 from __future__ import annotations
 
+import argparse
 import json
-import statistics
 import sys
-import time
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from statistics import median
 
-import bytewax.operators as op
-from bytewax.connectors.kafka import KafkaSink as BytewaxKafkaSink
-from bytewax.connectors.kafka import KafkaSinkMessage, KafkaSource
-from bytewax.dataflow import Dataflow
-from bytewax.testing import run_main
-from confluent_kafka import OFFSET_BEGINNING
-
-from fluxion_flow import pipeline
+from kafka_runs import Came, documents, fill, run
+from measured import Effort, Row, ratios
+from rounds import alike
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
-from servers.kafka import Kafka, kafka, new_topic, produce, records
+from servers.kafka import Kafka, RealKafka, why_no_real_broker
 
-try:
-    import orjson
+JOB = "Kafka → stages → Kafka, acks=all"
+OURS = "fluxion"
+SIDES = {
+    "bytewax_orjson": ("Bytewax by hand, orjson", 4.0),
+    "quix": ("Quix Streams", 6.0),
+    "faust": ("Faust (faust-streaming)", 6.0),
+    "plain_loop": ("bare loop on confluent-kafka (msgspec): the limit", 0.9),
+}
+NOTE = (
+    "one partition, one broker on the same machine; from the broker's receipt of the first record to that of the last"
+)
+SLOW = {"quix", "faust"}
 
-    loads, dumps, CODEC = orjson.loads, orjson.dumps, "orjson"
-except ImportError:
-    loads, CODEC = json.loads, "json"
 
-    def dumps(value: Any) -> bytes:
-        return json.dumps(value).encode()
-
-
-def _orders(count: int) -> list[bytes]:
+def orders(count: int) -> list[bytes]:
+    """Orders of about 170 bytes, two in three of them paid."""
     return [
         json.dumps(
             {
@@ -58,73 +56,76 @@ def _orders(count: int) -> list[bytes]:
     ]
 
 
-def fluxion(cluster: Kafka, source: str, sink: str) -> Any:
-    """Our side."""
-    return (
-        pipeline("bench")
-        .source("kafka", topics=source, bootstrap_servers=cluster.bootstrap, stop_at_end=True)
-        .stages(
-            [
-                {"$match": {"status": "PAID"}},
-                {"$set": {"total": {"$multiply": ["$qty", "$price"]}, "country": "$customer.country"}},
-            ]
+def measured_rounds(
+    cluster: Kafka, many: int, few: int, numbers: Iterable[int]
+) -> tuple[dict[str, list[float]], dict[str, str]]:
+    """Microseconds a message of each contender, round by round, and why contenders are missing."""
+    topics = {many: fill(cluster, orders(many)), few: fill(cluster, orders(few))}
+    sizes = {name: few if name in SLOW else many for name in (OURS, *SIDES)}
+    wanted = documents(run(OURS, cluster, topics[few], paid(few)).values, "orderId")
+    missing: dict[str, str] = {}
+    for name in SIDES:
+        try:
+            came = run(name, cluster, topics[few], paid(few))
+        except RuntimeError as error:
+            missing[name] = str(error)
+            continue
+        if not alike(wanted, documents(came.values, "orderId")):
+            sys.exit(f"{name} writes other orders than we do")
+    found: dict[str, list[float]] = {name: [] for name in sizes if name not in missing}
+    for _ in numbers:
+        for name, each in found.items():
+            each.append(microseconds(run(name, cluster, topics[sizes[name]], paid(sizes[name])), sizes[name]))
+    return found, missing
+
+
+def paid(count: int) -> int:
+    """How many orders get through."""
+    return sum(1 for n in range(count) if n % 3)
+
+
+def microseconds(came: Came, messages: int) -> float:
+    return came.seconds / messages * 1e6
+
+
+def measure(effort: Effort) -> Iterator[Row]:
+    """Raises :class:`RuntimeError` without a real broker."""
+    if (reason := why_no_real_broker()) is not None:
+        raise RuntimeError(f"a real Kafka broker is needed: {reason}")
+    many, few = effort.of(300_000, 20_000), effort.of(60_000, 5_000)
+    with RealKafka() as cluster:
+        found, missing = measured_rounds(cluster, many, few, effort.rounds(5, 150))
+    for name, why in missing.items():
+        print(f"{SIDES[name][0]}: not measured, {why}")
+    for name in found:
+        if name == OURS:
+            continue
+        title, target = SIDES[name]
+        yield Row(
+            JOB,
+            title,
+            target,
+            ratios(found[name], found[OURS]),
+            ours=f"{median(found[OURS]):.2f} µs a message",
+            theirs=f"{median(found[name]):.2f} µs a message",
+            note=NOTE,
+            facts={"our_microseconds": median(found[OURS]), "their_microseconds": median(found[name])},
         )
-        .sink("kafka", topic=sink, key="$customer.id", bootstrap_servers=cluster.bootstrap)
-        .config(batch_size=1000, metrics=False)
-        .compile()
-    )
-
-
-def by_hand(cluster: Kafka, source: str, sink: str) -> Any:
-    """A typical flow."""
-
-    def step(message: Any) -> Any:
-        order = loads(message.value)
-        if order["status"] != "PAID":
-            return None
-        order["total"] = order["qty"] * order["price"]
-        order["country"] = order["customer"]["country"]
-        return KafkaSinkMessage(order["customer"]["id"].encode(), dumps(order))
-
-    brokers = cluster.bootstrap.split(",")
-    flow = Dataflow("by_hand")
-    config = {"log_level": "0"}
-    read = KafkaSource(
-        brokers, [source], tail=False, starting_offset=OFFSET_BEGINNING, batch_size=1000, add_config=config
-    )
-    stream = op.filter_map("step", op.input("in", flow, read), step)
-    op.output("out", stream, BytewaxKafkaSink(brokers, sink, add_config={**config, "linger.ms": "5"}))
-    return flow
-
-
-def timed(make: Any, cluster: Kafka, source: str, messages: int) -> float:
-    """Microseconds a message, without the time to build the flow."""
-    sink = new_topic(cluster)
-    flow = make(cluster, source, sink)
-    started = time.perf_counter()
-    run_main(flow)
-    spent = time.perf_counter() - started
-    arrived = len(records(cluster, sink))
-    expected = sum(1 for n in range(messages) if n % 3)
-    assert arrived == expected, f"{arrived} of {expected} messages arrived"
-    return spent / messages * 1e6
 
 
 def main() -> None:
-    messages = int(sys.argv[1]) if len(sys.argv) > 1 else 200_000
-    rounds = int(sys.argv[2]) if len(sys.argv) > 2 else 3
-    with kafka() as cluster:
-        source = new_topic(cluster)
-        orders = _orders(messages)
-        for start in range(0, messages, 50_000):
-            produce(cluster, source, orders[start : start + 50_000])
-        ours, theirs = [], []
-        for _ in range(rounds):
-            theirs.append(timed(by_hand, cluster, source, messages))
-            ours.append(timed(fluxion, cluster, source, messages))
-            print(f"by hand ({CODEC}) {theirs[-1]:6.2f} µs   fluxion {ours[-1]:6.2f} µs a message", flush=True)
-        ratio = statistics.median(t / o for t, o in zip(theirs, ours, strict=True))
-        print(f"fluxion is {ratio:.2f} times as fast (median of {rounds} pairs; real broker: {cluster.real})")
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--messages", type=int, default=300_000)
+    parser.add_argument("--slow", type=int, default=60_000, help="messages that Quix Streams and Faust get")
+    parser.add_argument("--rounds", type=int, default=5)
+    options = parser.parse_args()
+    with RealKafka() as cluster:
+        found, missing = measured_rounds(cluster, options.messages, options.slow, range(options.rounds))
+    for name, why in missing.items():
+        print(f"{SIDES[name][0]}: {why}")
+    for name, each in found.items():
+        title = SIDES[name][0] if name != OURS else "Fluxion Flow"
+        print(f"{title:52} {median(each):7.2f} µs a message   {median(ratios(each, found[OURS])):6.2f}")
 
 
 if __name__ == "__main__":

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import importlib
 import json
-import resource
 import sys
 import tempfile
 import time
 from pathlib import Path
 
 from flow_orders import write_orders
+from resident import peak_mebibytes
 
 
 def main(rival: str, job: str, source: str, target: str) -> None:
@@ -27,8 +27,7 @@ def main(rival: str, job: str, source: str, target: str) -> None:
     started, cpu = time.perf_counter(), time.process_time()
     module.run(job, Path(source), Path(target))
     seconds, cpu_seconds = time.perf_counter() - started, time.process_time() - cpu
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(json.dumps({"seconds": seconds, "cpu": cpu_seconds, "mib": peak}))
+    print(json.dumps({"seconds": seconds, "cpu": cpu_seconds, "mib": peak_mebibytes()}))
 
 
 if __name__ == "__main__":

@@ -137,7 +137,11 @@ def column(expression: Expression | None, batch: Batch, convert: Callable[[Any],
     values, failed = expression.values(batch)
     if not failed:
         try:
-            return repeat(convert(expression.value), count) if expression.constant else list(map(convert, values))
+            if expression.constant:
+                return repeat(convert(expression.value), count)
+            if convert is to_bytes:  # nearly all keys are texts
+                return [value.encode() if value.__class__ is str else to_bytes(value) for value in values]
+            return list(map(convert, values))
         except ValueError:
             pass
     for index, error in failed.items():

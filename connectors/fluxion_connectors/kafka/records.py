@@ -18,7 +18,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta, timezone
-from operator import methodcaller
 from typing import Any
 
 from confluent_kafka import TIMESTAMP_NOT_AVAILABLE, Message
@@ -33,7 +32,7 @@ Record = Any
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _value: Any = Message.value
 _offset: Any = Message.offset
-_timestamp = methodcaller("timestamp")
+_timestamp: Any = Message.timestamp
 
 
 def text_or_bytes(raw: bytes | None) -> str | bytes | None:
@@ -274,10 +273,10 @@ def ticks(messages: list[Record], now: int | None) -> tuple[int, int]:
     """
     if now is None:
         now = max(messages[0].timestamp()[1], 0)
-    stamps = list(map(_timestamp, messages))
-    if max(stamps)[1] < now + TICK and min(stamps)[1] > now - BACK:
+    times = [time for _, time in map(_timestamp, messages)]
+    if max(times) < now + TICK and min(times) > now - BACK:
         return len(messages), now
-    for index, (_, time) in enumerate(stamps):
+    for index, time in enumerate(times):
         if time >= now + TICK or 0 < time <= now - BACK:
             if index:
                 return index, now

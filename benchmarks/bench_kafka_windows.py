@@ -1,0 +1,126 @@
+"""Kafka → tumbling window → Kafka beside Quix Streams, with 1,000 and with 100,000 keys.
+
+Events of so many keys, in order, lie in windows of one minute of event time; each is counted and summed by key, final
+results only. Both sides read the same topic of a real broker; outputs are compared first. What counts is the time
+between the first result of the first window and the last of the last, for the events between.
+
+    python benchmarks/bench_kafka_windows.py
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from confluent_kafka import Producer
+from kafka_runs import Came, run
+from measured import Effort, Row, ratios
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+
+from servers.kafka import Kafka, RealKafka, new_topic, why_no_real_broker
+
+START = 1_760_000_040_000
+"""A full minute, in milliseconds since the epoch."""
+
+MINUTE = 60_000
+WINDOWS = 4
+OURS, THEIRS = "fluxion_windows", "quix_windows"
+
+
+class Events:
+    """``WINDOWS`` windows of ``each`` events with ``keys`` keys, and one event far behind that closes them."""
+
+    def __init__(self, keys: int, each: int) -> None:
+        self.each = each
+        self.values = []
+        self.results: Counter[tuple[int, str]] = Counter()
+        for window in range(WINDOWS):
+            for n in range(each):
+                key = f"k{n * 7919 % keys:06d}"
+                at = START + window * MINUTE + n * MINUTE // each
+                self.values.append((key, {"key": key, "value": n % 100 / 4, "at": at}))
+                self.results[window, key] += 1
+        self.values.append(("end", {"key": "end", "value": 0, "at": START + 100 * MINUTE}))
+
+    def topic(self, cluster: Kafka) -> str:
+        """A topic with them; each has its key, which is all that Quix Streams groups by."""
+        topic = new_topic(cluster)
+        producer = Producer({"bootstrap.servers": cluster.bootstrap, "linger.ms": 20, "log_level": 0})
+        for key, value in self.values:
+            while len(producer) > 50_000:
+                producer.poll(0.05)
+            producer.produce(topic, json.dumps(value).encode(), key.encode(), timestamp=value["at"])
+            producer.poll(0)
+        if producer.flush(60):
+            raise RuntimeError("the broker does not take the events")
+        return topic
+
+    def check(self, side: str, came: Came, totals: dict[str, list[Any]]) -> None:
+        """Both sides must give the same counts and sums, as many of each."""
+        found = sorted(
+            ((one["n"], one["total"]) if "n" in one else (one["value"]["n"], one["value"]["total"]))
+            for one in map(json.loads, came.values)
+        )
+        totals[side] = found
+        if sum(n for n, _ in found) != len(self.values) - 1:
+            sys.exit(f"{side} counts {sum(n for n, _ in found)} events, expected {len(self.values) - 1}")
+
+
+def microseconds(came: Came, events: Events) -> float:
+    """Between the first result of the first window and the last result of the last, an event."""
+    return came.seconds / (events.each * (WINDOWS - 1)) * 1e6
+
+
+def measured_rounds(cluster: Kafka, keys: int, each: int, numbers: Iterable[int]) -> dict[str, list[float]]:
+    """Microseconds an event of each side, round by round."""
+    events = Events(keys, each)
+    topic = events.topic(cluster)
+    found: dict[str, list[float]] = {OURS: [], THEIRS: []}
+    totals: dict[str, list[Any]] = {}
+    for _ in numbers:
+        for side, spent in found.items():
+            came = run(side, cluster, topic, len(events.results))
+            if side not in totals:
+                events.check(side, came, totals)
+            spent.append(microseconds(came, events))
+        if totals[OURS] != totals[THEIRS]:
+            sys.exit("Quix Streams gives other results than we do")
+    return found
+
+
+def measure(effort: Effort) -> Iterator[Row]:
+    """Raises :class:`RuntimeError` without a real broker, or where Quix Streams cannot be installed."""
+    if (reason := why_no_real_broker()) is not None:
+        raise RuntimeError(f"a real Kafka broker is needed: {reason}")
+    with RealKafka() as cluster:
+        for keys, each in ((1_000, effort.of(20_000, 2_000)), (100_000, effort.of(100_000, 4_000))):
+            keys = min(keys, each)
+            found = measured_rounds(cluster, keys, each, effort.rounds(3, 90, least=2))
+            yield Row(
+                f"Kafka → tumbling window → Kafka, {keys:,} keys",
+                "Quix Streams",
+                5,
+                ratios(found[THEIRS], found[OURS]),
+                ours=f"{median(found[OURS]):.1f} µs an event",
+                theirs=f"{median(found[THEIRS]):.1f} µs an event",
+                note=f"{WINDOWS} windows of {each:,} events; from the first result to the last",
+            )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true")
+    options = parser.parse_args()
+    for row in measure(Effort(quick=options.quick)):
+        print(row.as_data())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,117 @@
+"""A contender's run from topic to topic in a process of its own, timed by the broker.
+
+The topic that is written to has the time of the broker (`LogAppendTime`): what counts is the time between its first and
+its last record. So nobody's start-up counts, nor how long a consumer group takes to settle.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from confluent_kafka import Consumer, TopicPartition
+from rivals.environments import PACKAGES, python_of
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+
+from servers.kafka import Kafka, new_topic, produce, records
+
+HERE = Path(__file__).parent
+
+PATIENCE = 180.0
+"""Seconds after which a contender that has not come to an end has failed."""
+
+
+@dataclass(frozen=True)
+class Came:
+    """What came of a run: seconds between the first record and the last, processor seconds, and the records."""
+
+    seconds: float
+    processor: float
+    values: list[bytes]
+    stamps: list[int]
+    """When the broker got each, in milliseconds."""
+
+
+def fill(cluster: Kafka, values: Sequence[bytes], **settings: Any) -> str:
+    """A new topic with these records."""
+    topic = new_topic(cluster)
+    for start in range(0, len(values), 50_000):
+        produce(cluster, topic, values[start : start + 50_000], **settings)
+    return topic
+
+
+def run(side: str, cluster: Kafka, source: str, expected: int) -> Came:
+    """Run ``kafka_sides/<side>.py`` until ``expected`` records have arrived. Raises :class:`RuntimeError`."""
+    sink = new_topic(cluster, message_timestamp_type="LogAppendTime")
+    began = _children()
+    with running(side, cluster, source, sink) as process:
+        _wait(side, process, cluster, sink, expected)
+    processor = _children() - began
+    found = records(cluster, sink)
+    if len(found) != expected:
+        raise RuntimeError(f"{side} wrote {len(found)} records, expected {expected}")
+    stamps = [message.timestamp()[1] for message in found]
+    return Came((max(stamps) - min(stamps)) / 1000, processor, [message.value() for message in found], stamps)
+
+
+@contextlib.contextmanager
+def running(side: str, cluster: Kafka, source: str, sink: str, *more: str) -> Iterator[subprocess.Popen[bytes]]:
+    """A contender's process; afterwards it is gone."""
+    rival = side.partition("_")[0]
+    python = python_of(rival) if rival in PACKAGES else sys.executable
+    line = [python, str(HERE / "kafka_sides" / f"{side}.py"), cluster.bootstrap, source, sink, *more]
+    environ = {**os.environ, "RUST_BACKTRACE": "0"}
+    with tempfile.TemporaryFile() as said:
+        process = subprocess.Popen(line, stdout=subprocess.DEVNULL, stderr=said, env=environ)
+        try:
+            yield process
+        except EndedBySelf:
+            said.seek(0)
+            text = said.read().decode(errors="replace")[-2000:]
+            raise RuntimeError(f"{side} ended with exit code {process.returncode}: {text}") from None
+        finally:
+            if process.poll() is None:
+                process.terminate()
+                try:
+                    process.wait(15)
+                except subprocess.TimeoutExpired:
+                    process.kill()
+                    process.wait()
+
+
+class EndedBySelf(Exception):
+    """A contender ended before its work was done."""
+
+
+def _wait(side: str, process: subprocess.Popen[bytes], cluster: Kafka, sink: str, expected: int) -> None:
+    looker = Consumer({"bootstrap.servers": cluster.bootstrap, "group.id": "look", "log_level": 0})
+    deadline = time.monotonic() + PATIENCE
+    try:
+        while looker.get_watermark_offsets(TopicPartition(sink, 0), timeout=10)[1] < expected:
+            if process.poll() not in (None, 0):
+                raise EndedBySelf
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"{side} has not written {expected} records in {PATIENCE:.0f} seconds")
+            time.sleep(0.05)
+    finally:
+        looker.close()
+
+
+def _children() -> float:
+    times = os.times()
+    return times.children_user + times.children_system
+
+
+def documents(values: Sequence[bytes], by: str) -> list[dict[str, Any]]:
+    """The records as documents, in the order of a field."""
+    return sorted(map(json.loads, values), key=lambda document: str(document[by]))
