@@ -1,7 +1,8 @@
 # make demo    run the orders quickstart into ./out and say what came of it
 # make test    run the tests, two at a time (TEST_PROCESSES); PYTEST_ARGS="-k group" narrows them
 # make lint    ruff (lint and format), mypy --strict, the import floors
-# make bench   run the benchmarks; make bench-core runs those of Core, beside plain Python, mongomock and mingo
+# make bench   measure everything beside its rivals and write docs/benchmarks.md (BENCH_ARGS=--quick: only look whether
+#              it works); make bench-core measures Core beside plain Python, mongomock and mingo
 # make docs    write the reference pages, and check every example in the README and the docs by running it
 # make site    build the documentation site into ./site
 # make clean   remove what runs and tools have left (.venv stays)
@@ -33,7 +34,8 @@ lint: env
 	$(BIN)/lint-imports
 
 bench: env
-	@set -e; for file in benchmarks/bench_*.py; do echo "== $$file"; $(BIN)/python "$$file" $(BENCH_ARGS); done
+	@$(BIN)/python -c "import duckdb, matplotlib, mongomock, orjson" 2>/dev/null || $(BIN)/python -m pip install -q -e ".[bench]"
+	$(BIN)/python benchmarks/run_all.py $(BENCH_ARGS)
 
 bench-core: env
 	$(BIN)/python benchmarks/bench_core.py $(BENCH_ARGS)

@@ -14,6 +14,7 @@ import json
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from statistics import median
@@ -22,6 +23,7 @@ from typing import Any
 from flow_jobs import FILTER, GROUP, STATELESS
 from flow_orders import write_orders
 from measured import Effort, Row, rate, ratios
+from rivals.plain_loop import DECODE
 from rounds import alike, by_id
 
 HERE = Path(__file__).parent
@@ -49,6 +51,7 @@ def measure(effort: Effort) -> Iterator[Row]:
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder) / "orders.jsonl"
         write_orders(source, documents)
+        decode = decoding(source)
         for job, targets in TARGETS.items():
             rivals = [name for name in targets if _is_there(name)]
             rounds = measured_rounds(
@@ -57,7 +60,7 @@ def measure(effort: Effort) -> Iterator[Row]:
             ours = [each[OURS]["seconds"] for each in rounds]
             for name in rivals:
                 theirs = [each[name]["seconds"] for each in rounds]
-                facts = {"our_microseconds": median(ours) / documents * 1e6}
+                facts = {"our_microseconds": median(ours) / documents * 1e6, "decode_microseconds": decode}
                 yield Row(
                     f"files → {job} → files",
                     RIVALS[name] if job != FILTER else "decode and re-encode loop (msgspec)",
@@ -68,6 +71,19 @@ def measure(effort: Effort) -> Iterator[Row]:
                     note=f"{documents:,} orders; seconds of the whole flow in a process of its own, start-up left out",
                     facts=facts,
                 )
+
+
+def decoding(source: Path, documents: int = 20_000) -> float:
+    """Microseconds that msgspec takes to decode an order, and nothing else is done."""
+    with open(source, "rb") as lines:
+        records = [line for _, line in zip(range(documents), lines, strict=False)]
+    spent = []
+    for _ in range(7):
+        started = time.process_time()
+        for record in records:
+            DECODE(record)
+        spent.append((time.process_time() - started) / len(records) * 1e6)
+    return median(spent)
 
 
 def measured_rounds(

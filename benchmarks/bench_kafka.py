@@ -12,17 +12,19 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from statistics import median
 
+from confluent_kafka import Consumer, Producer, TopicPartition
 from kafka_runs import Came, documents, fill, run
 from measured import Effort, Row, ratios
 from rounds import alike
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
-from servers.kafka import Kafka, RealKafka, why_no_real_broker
+from servers.kafka import Kafka, RealKafka, new_topic, why_no_real_broker
 
 JOB = "Kafka → stages → Kafka, acks=all"
 OURS = "fluxion"
@@ -79,6 +81,27 @@ def measured_rounds(
     return found, missing
 
 
+def client_costs(cluster: Kafka, topic: str, values: list[bytes]) -> dict[str, float]:
+    """Microseconds of the calling thread that the client library takes to give and to take a message, by itself."""
+    settings = {"bootstrap.servers": cluster.bootstrap, "log_level": 0}
+    consumer = Consumer({**settings, "group.id": "costs", "enable.auto.commit": False})
+    consumer.assign([TopicPartition(topic, 0, 0)])
+    found, began = 0, time.thread_time()
+    while found < len(values):
+        found += len(consumer.consume(1000, 0.1))
+    consumed = time.thread_time() - began
+    consumer.close()
+    producer = Producer({**settings, "acks": "all", "queue.buffering.max.messages": len(values) + 1})
+    sink = new_topic(cluster)
+    began = time.thread_time()
+    for value in values:
+        producer.produce(sink, value, b"c123")
+    produced = time.thread_time() - began
+    producer.flush(60)
+    each = 1e6 / len(values)
+    return {"consume_microseconds": consumed * each, "produce_microseconds": produced * each}
+
+
 def paid(count: int) -> int:
     """How many orders get through."""
     return sum(1 for n in range(count) if n % 3)
@@ -95,8 +118,8 @@ def measure(effort: Effort) -> Iterator[Row]:
     many, few = effort.of(300_000, 20_000), effort.of(60_000, 5_000)
     with RealKafka() as cluster:
         found, missing = measured_rounds(cluster, many, few, effort.rounds(5, 150))
-    for name, why in missing.items():
-        print(f"{SIDES[name][0]}: not measured, {why}")
+        values = orders(few)
+        costs = client_costs(cluster, fill(cluster, values), values)
     for name in found:
         if name == OURS:
             continue
@@ -109,8 +132,10 @@ def measure(effort: Effort) -> Iterator[Row]:
             ours=f"{median(found[OURS]):.2f} µs a message",
             theirs=f"{median(found[name]):.2f} µs a message",
             note=NOTE,
-            facts={"our_microseconds": median(found[OURS]), "their_microseconds": median(found[name])},
+            facts={"our_microseconds": median(found[OURS]), "their_microseconds": median(found[name]), **costs},
         )
+    if missing:
+        raise RuntimeError("; ".join(f"{SIDES[name][0]}: {why}" for name, why in missing.items()))
 
 
 def main() -> None:

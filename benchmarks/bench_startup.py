@@ -15,8 +15,10 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from measured import Effort, Row
 from rounds import alike, by_id
 
 ROOT = Path(__file__).parents[1]
@@ -39,8 +41,8 @@ def run(side: str, source: Path, target: Path) -> tuple[float, float]:
     return wall, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
-def main() -> None:
-    rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 11
+def measured_rounds(numbers: Iterable[int]) -> dict[str, list[tuple[float, float]]]:
+    """Wall-clock and processor seconds of each side in each round, after both have run once and agreed."""
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder) / "orders.jsonl"
         with open(ROOT / "flows" / "data" / "orders.jsonl", encoding="utf-8") as orders:
@@ -54,10 +56,32 @@ def main() -> None:
         )
         assert ours
         assert alike(ours, theirs), "the two sides disagree"
-        found = {side: [] for side in SIDES}
-        for _ in range(rounds):
+        found: dict[str, list[tuple[float, float]]] = {side: [] for side in SIDES}
+        for _ in numbers:
             for side, target in targets.items():
                 found[side].append(run(side, source, target))
+    return found
+
+
+def measure(effort: Effort) -> Iterator[Row]:
+    """Wall-clock seconds more than the same by hand."""
+    found = measured_rounds(effort.rounds(11, 40))
+    by_hand, ours = ([each[0] for each in found[side]] for side in SIDES)
+    yield Row(
+        "start-up: import, check, compile, first documents",
+        "the same by hand in Bytewax",
+        0.3,
+        [b - a for a, b in zip(by_hand, ours, strict=True)],
+        at_least=False,
+        unit="s more",
+        ours=f"{statistics.median(ours):.2f} s",
+        theirs=f"{statistics.median(by_hand):.2f} s",
+        note=f"whole processes over {ORDERS} orders, by the clock",
+    )
+
+
+def main() -> None:
+    found = measured_rounds(range(int(sys.argv[1]) if len(sys.argv) > 1 else 11))
     for number, what in enumerate(("wall-clock", "processor")):
         for side, times in found.items():
             print(f"{what:10} {side:14} {statistics.median(each[number] for each in times):.3f} s")

@@ -1,0 +1,190 @@
+"""The page docs/benchmarks.md, from docs/benchmarks/results.json and soak.json: the same text for the same figures."""
+
+# ruff: noqa: E501 - prose, a sentence a line
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import scaling
+
+HEAD = """# Benchmarks
+
+How fast a definition is beside what people would write by hand, how near to the limit, and that it stays so. This page is
+written by `make bench` from what it measured (`docs/benchmarks/results.json`); nothing here is typed in.
+
+Both sides of a comparison run on the same machine, by turns, several rounds. A ratio is that of one round; the page shows
+the median and the range of the rounds. The outputs of both sides are compared before any time counts. Rivals are written
+as their documentation teaches: `benchmarks/rivals`, `benchmarks/kafka_sides`. Quix Streams and Faust have environments of
+their own, made by the benchmark, because their requirements would constrain ours.
+"""
+
+
+def text(folder: Path) -> str:
+    """The page as Markdown."""
+    results = json.loads((folder / "results.json").read_text(encoding="utf-8"))
+    soak_file = folder / "soak.json"
+    lines = [HEAD, *_machine(results["machine"]), *_rows(results), *_limits(results)]
+    if soak_file.exists():
+        lines += _soak(json.loads(soak_file.read_text(encoding="utf-8")))
+    lines += scaling.section(results)
+    lines += [
+        "## Doing it again",
+        "",
+        "`make bench` measures everything and writes this page; `BENCH_ARGS=--quick` looks whether everything works, "
+        "`BENCH_ARGS=--long` takes 10,000,000 documents for memory. It needs the extra `bench`, and for Kafka Java and Maven. "
+        "`python benchmarks/soak_endurance.py --minutes 30 --write docs/benchmarks/soak.json` is the soak.",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def write(folder: Path) -> None:
+    """Write the page beside ``folder``, and its plots into it."""
+    (folder.parent / "benchmarks.md").write_text(text(folder), encoding="utf-8")
+    from plots import write_plots
+
+    write_plots(folder)
+
+
+def _machine(machine: dict[str, Any]) -> list[str]:
+    versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
+    load = f"{machine['load']}" + (f" before and {machine['load_after']} after" if "load_after" in machine else "")
+    return [
+        f"Measured {machine['date']} on {machine['cpu']}, {machine['cores']} cores, {machine['memory_gib']} GiB, load {load}; "
+        f"{machine['python']} on {machine['system']}; {versions}.",
+        "",
+    ]
+
+
+def _rows(results: dict[str, Any]) -> list[str]:
+    lines = [
+        "## What was measured",
+        "",
+        "![Ratios and targets](benchmarks/ratios.svg)",
+        "",
+        "`≥`: how many times as fast we are. `≤`: what we take of what the other side takes.",
+        "",
+        "| job | beside | to reach | median (range) | | ours | theirs |",
+        "| --- | --- | ---: | ---: | --- | ---: | ---: |",
+    ]
+    notes: list[str] = []
+    for bench in results["benches"]:
+        for row in bench["rows"]:
+            if row["note"] and row["note"] not in notes:
+                notes.append(row["note"])
+            number = f" [{notes.index(row['note']) + 1}]" if row["note"] else ""
+            unit = f" {row['unit']}" if row["unit"] else ""
+            lines.append(
+                f"| {row['job']}{number} | {row['beside']} | {'≥' if row['at_least'] else '≤'} {row['target']:g}{unit} | "
+                f"**{row['median']:.2f}** ({row['low']:.2f} – {row['high']:.2f}) | "
+                f"{'reached' if row['reached'] else 'not reached'} | {row['ours']} | {row['theirs']} |"
+            )
+    lines += ["", "How:", "", *(f"{number}. {note}" for number, note in enumerate(notes, 1)), ""]
+    failures = [bench for bench in results["benches"] if bench["failure"]]
+    if failures:
+        lines += ["Not measured, or not all of it:", ""]
+        lines += [f"- `{bench['bench']}`: {bench['failure'].splitlines()[0]}" for bench in failures]
+        lines.append("")
+    return lines
+
+
+def _limits(results: dict[str, Any]) -> list[str]:
+    """Why targets were not reached: the limit beside what was reached."""
+    rows = [row for bench in results["benches"] for row in bench["rows"]]
+    missed = [row for row in rows if not row["reached"]]
+    lines = ["## Where the limits are", "", *_costs(rows)]
+    if not missed:
+        return [*lines, "All targets were reached.", ""]
+    lines += [f"{len(missed)} of {len(rows)} targets were not reached:", ""]
+    for row in missed:
+        limit = _limit_of(row, rows)
+        lines.append(
+            f"- {row['job']}, beside {row['beside']}: {row['median']:.2f} instead of {row['target']:g}. {limit}"
+        )
+    return [*lines, ""]
+
+
+def _costs(rows: list[dict[str, Any]]) -> list[str]:
+    """What the libraries below cost by themselves, beside what a document costs in all."""
+    lines: list[str] = []
+    flows = [row for row in rows if "decode_microseconds" in row["facts"]]
+    if flows:
+        facts = flows[0]["facts"]
+        lines += [
+            f"From file to file, an order of `{flows[0]['job']}` takes {facts['our_microseconds']:.2f} µs in all. To decode it into a "
+            f"whole document with msgspec, and nothing else, takes {facts['decode_microseconds']:.2f} µs, on both sides of the "
+            "comparison with the plain loop. Fewer fields than all are decoded where the stages need no more, and nothing is "
+            "where DuckDB reads columns: it makes no Python objects.",
+            "",
+        ]
+    kafka = [row for row in rows if "consume_microseconds" in row["facts"]]
+    if kafka:
+        facts = kafka[0]["facts"]
+        lines += [
+            f"From topic to topic, a message takes {facts['our_microseconds']:.2f} µs by the clock. The client library's binding alone "
+            f"takes {facts['consume_microseconds']:.2f} µs of the calling thread to hand a message over and "
+            f"{facts['produce_microseconds']:.2f} µs to take one; its own threads and the broker run on the same cores beside that. "
+            "The bare loop does only this and JSON: it is the limit of a Python process on this library.",
+            "",
+        ]
+    return lines
+
+
+def _limit_of(row: dict[str, Any], rows: list[dict[str, Any]]) -> str:
+    """What the limit of a missed row was measured to be."""
+    if row["job"].startswith("Kafka → stages"):
+        loop = next((one for one in rows if one["job"] == row["job"] and one["beside"].startswith("bare loop")), None)
+        if loop is None:
+            return ""
+        if row is loop:
+            return "This is what batches, positions, policies and metrics cost beside a loop that has none of them."
+        most = row["facts"]["their_microseconds"] / loop["facts"]["their_microseconds"]
+        return (
+            f"The bare loop, which does nothing else, is {most:.2f} times as fast as {row['beside']}: with this client library, "
+            "and the broker on the same cores, nobody is faster."
+        )
+    if row["job"].startswith("files") and row["beside"].startswith("Bytewax"):
+        loop = next((one for one in rows if one["job"] == row["job"] and one["beside"].startswith("best plain")), None)
+        if loop is not None:
+            most = row["median"] / loop["median"]
+            return f"The best plain loop, without an engine, is {most:.2f} times as fast as {row['beside']}."
+    if "two processes" in row["job"]:
+        return "There are two cores, and the parent, the status of the run and the kernel take of the same two."
+    return ""
+
+
+def _soak(soak: dict[str, Any]) -> list[str]:
+    verdict = soak["verdict"]
+    wrong = {what: number for what, number in verdict.items() if number and what != "windows_still_open"}
+    lines = [
+        "## Endurance",
+        "",
+        f"{soak['minutes']:g} minutes on a real broker, at {soak['rate']:,} messages a second: {soak['messages']:,} messages, "
+        f"{soak['poison']:,} of them poison. A pipeline from topic to topic, in transactions, was killed {soak['kills']} times "
+        f"with SIGKILL; one with tumbling windows lived all the time; the broker was restarted {soak['broker_restarts']} times, "
+        "every other time with SIGKILL. Measured "
+        f"{soak['machine']['date']}, load {soak['machine']['load']} at the end.",
+        "",
+        "Nothing was lost, and nothing repeated: every order came once, every closed window held what its orders give, every "
+        "poison message was a dead letter of each pipeline once."
+        if not wrong
+        else f"Not as it must be: {', '.join(f'{what} {number}' for what, number in wrong.items())}.",
+        "",
+        "![Each minute of the soak](benchmarks/soak.svg)",
+        "",
+        "| pipeline | documents a CPU second, first third | last third | MiB, first third | last third |",
+        "| --- | ---: | ---: | ---: | ---: |",
+    ]
+    for name, rows in soak["each_minute"].items():
+        third = max(len(rows) // 3, 1)
+        cells = []
+        for what in ("documents_per_cpu_second", "mebibytes"):
+            for part in (rows[:third], rows[-third:]):
+                known = [row[what] for row in part if row[what] is not None]
+                cells.append(f"{median(known):,.0f}" if known else "–")
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    return [*lines, ""]
