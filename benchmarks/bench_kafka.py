@@ -108,7 +108,7 @@ def paid(count: int) -> int:
 
 
 def microseconds(came: Came, messages: int) -> float:
-    return came.seconds / messages * 1e6
+    return max(came.seconds, 0.001) / messages * 1e6
 
 
 def measure(effort: Effort) -> Iterator[Row]:

@@ -75,7 +75,7 @@ class Events:
 
 def microseconds(came: Came, events: Events) -> float:
     """Between the first result of the first window and the last result of the last, an event."""
-    return came.seconds / (events.each * (WINDOWS - 1)) * 1e6
+    return max(came.seconds, 0.001) / (events.each * (WINDOWS - 1)) * 1e6
 
 
 def measured_rounds(cluster: Kafka, keys: int, each: int, numbers: Iterable[int]) -> dict[str, list[float]]:

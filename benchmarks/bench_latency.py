@@ -18,12 +18,12 @@ from statistics import median, quantiles
 
 from bench_kafka import microseconds, orders, paid
 from confluent_kafka import Producer
-from kafka_runs import fill, run, running
+from kafka_runs import fill, run, running, until
 from measured import Effort, Row, ratios
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
-from servers.kafka import Kafka, RealKafka, new_topic, records, why_no_real_broker
+from servers.kafka import Kafka, RealKafka, new_topic, produce, records, why_no_real_broker
 
 SIDES = ("fluxion", "bytewax_orjson")
 WARM_UP = 3.0
@@ -53,20 +53,16 @@ class Feeder(threading.Thread):
 def milliseconds(side: str, cluster: Kafka, rate: float, seconds: float) -> list[int]:
     """The latencies of a run, without its first seconds."""
     source, sink = (new_topic(cluster, message_timestamp_type="LogAppendTime") for _ in range(2))
-    with running(side, cluster, source, sink, "follow"):
-        time.sleep(3)  # it starts
+    with running(side, cluster, source, sink, "follow") as process:
+        produce(cluster, source, orders(2))
+        until(side, cluster, sink, 1, process)
         feeder = Feeder(cluster, source, rate, WARM_UP + seconds)
         feeder.start()
         feeder.join()
-        expected = paid(len(feeder.orders))
-        deadline = time.monotonic() + 60
-        while len(found := records(cluster, sink)) < expected:
-            if time.monotonic() > deadline:
-                raise RuntimeError(f"{side} has written {len(found)} of {expected} records")
-            time.sleep(1)
-    read = [message.timestamp()[1] for message in records(cluster, source)]
+        until(side, cluster, sink, 1 + paid(len(feeder.orders)), process)
+    read = [message.timestamp()[1] for message in records(cluster, source)][2:]
     get_through = [stamp for n, stamp in enumerate(read) if n % 3]
-    written = [message.timestamp()[1] for message in found]
+    written = [message.timestamp()[1] for message in records(cluster, sink)][1:]
     return [b - a for a, b in zip(get_through, written, strict=True)][int(rate * WARM_UP * 2 / 3) :]
 
 

@@ -21,7 +21,6 @@ from statistics import median
 from flow_jobs import GROUP, STAGES, STATELESS
 from flow_orders import write_orders
 from measured import Effort, Row, rate, ratios
-from rounds import alike, by_id
 
 FILES = 4
 FEW = 400
@@ -58,14 +57,18 @@ def fill(folder: Path, documents: int) -> Path:
     return folder
 
 
+def results(job: str, folder: Path) -> Iterable[str]:
+    """The lines of an output; of groups, the newest of each."""
+    lines = [line for path in folder.iterdir() for line in path.open()]
+    return lines if job == STATELESS else {json.loads(line)["_id"]: line for line in lines}.values()
+
+
 def measured_rounds(job: str, few: Path, many: Path, numbers: Iterable[int]) -> dict[int, list[float]]:
     """Seconds without start-up of one process and of two, round by round, after their outputs were compared."""
     for processes in (1, 2):
         seconds(job, few, processes)
-    outputs = [
-        by_id([json.loads(line) for path in (few / f"out-{n}").iterdir() for line in path.open()]) for n in (1, 2)
-    ]
-    if job == STATELESS and not alike(*outputs):
+    one, two = (sorted(results(job, few / f"out-{processes}")) for processes in (1, 2))
+    if one != two:
         sys.exit(f"{job}: two processes give another result than one")
     found: dict[int, list[float]] = {1: [], 2: []}
     for _ in numbers:

@@ -55,7 +55,7 @@ def run(side: str, cluster: Kafka, source: str, expected: int) -> Came:
     sink = new_topic(cluster, message_timestamp_type="LogAppendTime")
     began = _children()
     with running(side, cluster, source, sink) as process:
-        _wait(side, process, cluster, sink, expected)
+        until(side, cluster, sink, expected, process)
     processor = _children() - began
     found = records(cluster, sink)
     if len(found) != expected:
@@ -93,7 +93,8 @@ class EndedBySelf(Exception):
     """A contender ended before its work was done."""
 
 
-def _wait(side: str, process: subprocess.Popen[bytes], cluster: Kafka, sink: str, expected: int) -> None:
+def until(side: str, cluster: Kafka, sink: str, expected: int, process: subprocess.Popen[bytes]) -> None:
+    """Return when a topic has so many records. Raises :class:`RuntimeError`, or what :func:`running` waits for."""
     looker = Consumer({"bootstrap.servers": cluster.bootstrap, "group.id": "look", "log_level": 0})
     deadline = time.monotonic() + PATIENCE
     try:

@@ -67,6 +67,12 @@ def told(row: dict[str, Any]) -> str:
     )
 
 
+def keep(results: dict[str, Any]) -> None:
+    """Write what is known so far, so that an interrupted run is not lost."""
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    RESULTS.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="small jobs, one round, no page")
@@ -79,17 +85,17 @@ def main() -> None:
         effort = Effort(options.quick, options.long)
         stated = machine()
         print(f"{stated['cpu']}, {stated['cores']} cores, load {stated['load']}, {stated['python']}", flush=True)
-        benches = [measured(bench, effort) for bench in options.only or BENCHES]
-        failed = any(bench["failure"] for bench in benches)
+        found: dict[str, Any] = {}
+        if options.only and RESULTS.exists():
+            found = {bench["bench"]: bench for bench in json.loads(RESULTS.read_text())["benches"]}
+        for bench in options.only or BENCHES:
+            found[bench] = measured(bench, effort)
+            failed = failed or bool(found[bench]["failure"])
+            if not options.quick:
+                stated["load_after"] = machine()["load"]
+                keep({"machine": stated, "benches": [found[name] for name in BENCHES if name in found]})
         if options.quick:
             sys.exit(failed)
-        if options.only and RESULTS.exists():
-            before = {bench["bench"]: bench for bench in json.loads(RESULTS.read_text())["benches"]}
-            before |= {bench["bench"]: bench for bench in benches}
-            benches = [before[name] for name in BENCHES if name in before]
-        stated["load_after"] = machine()["load"]
-        FOLDER.mkdir(parents=True, exist_ok=True)
-        RESULTS.write_text(json.dumps({"machine": stated, "benches": benches}, indent=1, ensure_ascii=False) + "\n")
     importlib.import_module("page").write(FOLDER)
     sys.exit(failed)
 
