@@ -1,7 +1,8 @@
 """A contender's run from topic to topic in a process of its own, timed by the broker.
 
-The topic that is written to has the time of the broker (`LogAppendTime`): what counts is the time between its first and
-its last record. So nobody's start-up counts, nor how long a consumer group takes to settle.
+The topic that is written to has the time of the broker (`LogAppendTime`): what counts is the time between two of its
+records, the first of them well after the beginning. So nobody's start-up counts, nor how long a consumer group takes to
+settle, nor what has piled up before a producer was ready.
 """
 
 from __future__ import annotations
@@ -33,13 +34,15 @@ PATIENCE = 180.0
 
 @dataclass(frozen=True)
 class Came:
-    """What came of a run: seconds between the first record and the last, processor seconds, and the records."""
+    """The records that came of a run."""
 
-    seconds: float
-    processor: float
     values: list[bytes]
     stamps: list[int]
-    """When the broker got each, in milliseconds."""
+    """When the broker got each, in milliseconds, in order."""
+
+    def seconds(self, skipped: int) -> float:
+        """Between the last of the first ``skipped`` records and the last of all; a millisecond at least."""
+        return max(self.stamps[-1] - self.stamps[skipped - 1], 1) / 1000
 
 
 def fill(cluster: Kafka, values: Sequence[bytes], **settings: Any) -> str:
@@ -53,15 +56,12 @@ def fill(cluster: Kafka, values: Sequence[bytes], **settings: Any) -> str:
 def run(side: str, cluster: Kafka, source: str, expected: int) -> Came:
     """Run ``kafka_sides/<side>.py`` until ``expected`` records have arrived. Raises :class:`RuntimeError`."""
     sink = new_topic(cluster, message_timestamp_type="LogAppendTime")
-    began = _children()
     with running(side, cluster, source, sink) as process:
         until(side, cluster, sink, expected, process)
-    processor = _children() - began
     found = records(cluster, sink)
     if len(found) != expected:
         raise RuntimeError(f"{side} wrote {len(found)} records, expected {expected}")
-    stamps = [message.timestamp()[1] for message in found]
-    return Came((max(stamps) - min(stamps)) / 1000, processor, [message.value() for message in found], stamps)
+    return Came([message.value() for message in found], sorted(message.timestamp()[1] for message in found))
 
 
 @contextlib.contextmanager
@@ -106,11 +106,6 @@ def until(side: str, cluster: Kafka, sink: str, expected: int, process: subproce
             time.sleep(0.05)
     finally:
         looker.close()
-
-
-def _children() -> float:
-    times = os.times()
-    return times.children_user + times.children_system
 
 
 def documents(values: Sequence[bytes], by: str) -> list[dict[str, Any]]:

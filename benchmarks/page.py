@@ -27,7 +27,7 @@ def text(folder: Path) -> str:
     """The page as Markdown."""
     results = json.loads((folder / "results.json").read_text(encoding="utf-8"))
     soak_file = folder / "soak.json"
-    lines = [HEAD, *_machine(results["machine"]), *_rows(results), *_limits(results)]
+    lines = [HEAD, *_machine(results), *_rows(results), *_limits(results)]
     if soak_file.exists():
         lines += _soak(json.loads(soak_file.read_text(encoding="utf-8")))
     lines += scaling.section(results)
@@ -50,11 +50,15 @@ def write(folder: Path) -> None:
     write_plots(folder)
 
 
-def _machine(machine: dict[str, Any]) -> list[str]:
+def _machine(results: dict[str, Any]) -> list[str]:
+    machine = results["machine"]
     versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
     load = f"{machine['load']}" + (f" before and {machine['load_after']} after" if "load_after" in machine else "")
+    quick = (
+        "**These figures are of a quick look (`--quick`): small jobs, one round. They are no measurements to go by.** "
+    )
     return [
-        f"Measured {machine['date']} on {machine['cpu']}, {machine['cores']} cores, {machine['memory_gib']} GiB, load {load}; "
+        f"{quick if results['quick'] else ''}Measured {machine['date']} on {machine['cpu']}, {machine['cores']} cores, {machine['memory_gib']} GiB, load {load}; "
         f"{machine['python']} on {machine['system']}; {versions}.",
         "",
     ]
@@ -103,7 +107,7 @@ def _limits(results: dict[str, Any]) -> list[str]:
     for row in missed:
         limit = _limit_of(row, rows)
         lines.append(
-            f"- {row['job']}, beside {row['beside']}: {row['median']:.2f} instead of {row['target']:g}. {limit}"
+            f"- {row['job']}, beside {row['beside']}: {row['median']:.2f} instead of {row['target']:g}. {limit}".rstrip()
         )
     return [*lines, ""]
 

@@ -1,7 +1,8 @@
 """Every benchmark of the page, one after another, and then the page: docs/benchmarks.md, its plots and its figures.
 
     python benchmarks/run_all.py            about a quarter of an hour on two cores
-    python benchmarks/run_all.py --quick    whether everything works, in a few minutes; the page is left alone
+    python benchmarks/run_all.py --quick    whether everything works, in a few minutes; the page is left alone, unless
+                                            --page is given too: it says then that these are no measurements to go by
     python benchmarks/run_all.py --only bench_kafka bench_latency
     python benchmarks/run_all.py --page     only write the page anew, from docs/benchmarks/results.json and soak.json
 
@@ -78,10 +79,10 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="small jobs, one round, no page")
     parser.add_argument("--long", action="store_true", help="memory with 10,000,000 documents")
     parser.add_argument("--only", nargs="+", choices=BENCHES, metavar="BENCH", help=f"of {', '.join(BENCHES)}")
-    parser.add_argument("--page", action="store_true", help="measure nothing, write the page")
+    parser.add_argument("--page", action="store_true", help="measure nothing (but with --quick), write the page")
     options = parser.parse_args()
     failed = False
-    if not options.page:
+    if options.quick or not options.page:
         effort = Effort(options.quick, options.long)
         stated = machine()
         print(f"{stated['cpu']}, {stated['cores']} cores, load {stated['load']}, {stated['python']}", flush=True)
@@ -91,10 +92,16 @@ def main() -> None:
         for bench in options.only or BENCHES:
             found[bench] = measured(bench, effort)
             failed = failed or bool(found[bench]["failure"])
-            if not options.quick:
+            if options.page or not options.quick:
                 stated["load_after"] = machine()["load"]
-                keep({"machine": stated, "benches": [found[name] for name in BENCHES if name in found]})
-        if options.quick:
+                keep(
+                    {
+                        "quick": options.quick,
+                        "machine": stated,
+                        "benches": [found[name] for name in BENCHES if name in found],
+                    }
+                )
+        if options.quick and not options.page:
             sys.exit(failed)
     importlib.import_module("page").write(FOLDER)
     sys.exit(failed)

@@ -414,6 +414,8 @@ def soak(options: argparse.Namespace, broker: RealKafka, folder: Path, stack: co
                     flush=True,
                 )
         time.sleep(max(0.0, 1 - (time.monotonic() - now)))
+    for each in minutes.values():
+        each.close()
     if restarting is not None:
         restarting.join()
     feeder.stopped.set()
