@@ -36,8 +36,8 @@ class JoinedDocuments(Waiting):
         self._stage = stage
         self._left: list[Left] = []
         """A heap."""
-        self._waiting: dict[Any, int] = {}
-        """By key, how many of them there are."""
+        self._held: dict[Any, int] = {}
+        """By key, how many documents of both sides there are."""
         self._right: dict[Any, list[Kept]] = {}
         """By key, in order."""
         self._coming: list[Aged] = []
@@ -47,7 +47,7 @@ class JoinedDocuments(Waiting):
         self._number = 0
 
     def __len__(self) -> int:
-        return len(self._waiting.keys() | self._right.keys()) if self._waiting else len(self._right)
+        return len(self._held)
 
     def add(self, piece: Piece) -> None:
         key = canonical(piece.value)
@@ -56,12 +56,26 @@ class JoinedDocuments(Waiting):
             if piece.start:
                 insort(self._right.setdefault(key, []), (time, piece.origin, piece.position, index, number, document))
                 heapq.heappush(self._coming if self._stage.latest else self._passed, (time, number, key))
+                self._hold(key, 1)
             else:
                 self._wait((time, piece.origin, piece.position, index, number, key, document))
 
     def _wait(self, left: Left) -> None:
         heapq.heappush(self._left, left)
-        self._waiting[left[5]] = self._waiting.get(left[5], 0) + 1
+        self._hold(left[5], 1)
+
+    def _hold(self, key: Any, more: int) -> None:
+        count = self._held[key] = self._held.get(key, 0) + more
+        if not count:
+            del self._held[key]
+
+    def _drop(self, key: Any, first: int) -> None:
+        """Forget so many of the first documents of the right under a key."""
+        right = self._right[key]
+        del right[:first]
+        self._hold(key, -first)
+        if not right:
+            del self._right[key]
 
     def release(self, watermark: int, env: Environment) -> list[Document]:
         due = self._due(watermark)
@@ -83,10 +97,7 @@ class JoinedDocuments(Waiting):
         while self._left and self._left[0][0] < last:
             left = heapq.heappop(self._left)
             due.append(left)
-            if self._waiting[left[5]] == 1:
-                del self._waiting[left[5]]
-            else:
-                self._waiting[left[5]] -= 1
+            self._hold(left[5], -1)
         return due
 
     def _matching(self, left: Left) -> list[Document]:
@@ -110,8 +121,7 @@ class JoinedDocuments(Waiting):
                 heapq.heappush(self._passed, aged)
             over.add(aged[2])
         for key in over:  # a later one has taken their place, all but the last
-            right = self._right[key]
-            del right[: bisect_left(right, (watermark + 1,)) - 1]
+            self._drop(key, bisect_left(self._right[key], (watermark + 1,)) - 1)
         if stage.before is None:
             return
         horizon = watermark - stage.after - stage.before
@@ -119,10 +129,7 @@ class JoinedDocuments(Waiting):
         while self._passed and self._passed[0][0] < horizon:
             ended.add(heapq.heappop(self._passed)[2])
         for key in ended & self._right.keys():
-            right = self._right[key]
-            del right[: bisect_left(right, (horizon,))]
-            if not right:
-                del self._right[key]
+            self._drop(key, bisect_left(self._right[key], (horizon,)))
 
     def give_up(self, watermark: int) -> list[Document]:
         due = self._due(watermark)
@@ -138,6 +145,7 @@ class JoinedDocuments(Waiting):
             self._wait(tuple(left))
         for key, right in plain["right"]:
             self._right[key] = [tuple(kept) for kept in right]
+            self._hold(key, len(right))
         ages = list(_ages(self._right))
         heapq.heapify(ages)
         if self._stage.latest:

@@ -23,7 +23,7 @@ from .shapes import Document
 from .window_stages import choice, parse_span
 from .windowed import DEFAULT_LATENESS, Divided
 
-CHANCE = ("$rand", "$sampleRate", "'$sample'", "$$NOW", "'$meta'")
+CHANCE = ("$rand", "$sampleRate", "$sample", "$$NOW", "$meta")
 """What depends on the record at hand, or on the moment: there is none where documents of two streams meet."""
 
 
@@ -135,8 +135,8 @@ def _parsed(
         pipeline = parse_inner(given["pipeline"], where / "pipeline", parser, "a join of streams")
         text = repr(given["pipeline"])
         for name in CHANCE:
-            if name in text:
-                what = f"{name.strip(chr(39))} has no meaning for documents of two streams"
+            if f"'{name}'" in text:
+                what = f"{name} has no meaning for documents of two streams"
                 problems.add(where / "pipeline", what, "use it before the join, or behind it")
     lateness: int | None = DEFAULT_LATENESS
     if "allowedLateness" in given:
