@@ -21,18 +21,24 @@ def run(job: str, source: Path, target: Path) -> None:
     assert isinstance(plan.source, StreamingSource)
     assert isinstance(plan.sinks[0].sink, StreamingSink)
     writer = plan.sinks[0].sink.open("00000", None)
-    (partition,) = plan.source.partitions()
-    reader = plan.source.open(partition, None)
-    if plan.needs is not None:
-        reader.needs(plan.needs)
-    state = keyed.stage.state() if isinstance(keyed, KeyedStep) else None
-    while (batch := reader.read(made.config.batch_size)) is not None:
-        env = Environment(partition=batch.partition, position=batch.position, positions=batch.positions or ())
-        out = first.program.run(batch.documents, env)
-        if state is None:
-            writer.write(Batch(out, batch.partition, batch.position))
-        else:
-            state.merge(out, "")
+    program, fold, state = first.program, None, None
+    if isinstance(keyed, KeyedStep):
+        program = program.sharing
+        fold = keyed.stage.fold(1)
+        (home,) = fold.homes
+        home.attached = True
+        state = keyed.stage.state(home=home)
+    for partition in plan.source.partitions():
+        reader = plan.source.open(partition, None)
+        if plan.needs is not None:
+            reader.needs(plan.needs)
+        while (batch := reader.read(made.config.batch_size)) is not None:
+            env = Environment(partition=batch.partition, position=batch.position, positions=batch.positions or ())
+            out = program.run(batch.documents, env)
+            if fold is None:
+                writer.write(Batch(out, batch.partition, batch.position))
+            else:
+                fold.take(out)
     if state is not None:
         writer.write(Batch(state.documents(), "", 0))
     writer.flush()

@@ -28,6 +28,7 @@ from ..runtime.committed import Committed
 from ..runtime.deliver import DeliverStep, RouteStep
 from ..runtime.drain import Drain
 from ..runtime.entry import enter, entry, tune_garbage_collector
+from ..runtime.folding import Folds, FoldStep
 from ..runtime.foreign import foreign_input
 from ..runtime.foreign_sink import foreign_sink
 from ..runtime.gather import GatherStep, route_to_gather
@@ -91,6 +92,8 @@ class _Lowering:
         self._flow = Dataflow(definition.name)
         self._dead: list[Stream[Any]] = []
         self._joined: dict[str, Stream[Any]] = {}
+        self._folds: Folds | None = None
+        """Those of the keyed step that follows."""
         metadata = {"environment": config.environment, "labels": dict(config.labels)}
         listeners = _listeners(plan)
         self._observed = _observed(config, listeners)
@@ -191,10 +194,17 @@ class _Lowering:
         return branches.falses
 
     def _fused(self, step: FusedStep, stream: Stream[Any]) -> Stream[Any]:
-        if step.program.combine is None:
+        config = self._plan.definition.config
+        combine = step.program.combine
+        self._folds = None
+        if combine is None:
             mapper: StageStep = StageStep(self._run, step.program, step.names, step.policies)
+        elif combine.folds and not step.ordered and config.ttl is None:
+            self._folds = Folds(self._run, combine, config.state_partitions)
+            eager = self._plan.emit == "update" or config.max_keys is not None
+            program = step.program.sharing
+            mapper = FoldStep(self._run, program, step.names, step.policies, self._folds, eager=eager)
         else:
-            config = self._plan.definition.config
             mapper = CombineStep(
                 self._run,
                 step.program,
@@ -233,6 +243,7 @@ class _Lowering:
             ordered=step.ordered,
             limits=self._limits,
             ttl=self._plan.definition.config.ttl,
+            folds=self._folds,
         )
         return self._chunks(step.id, op.stateful_batch(step.id, stream, logic), logic.vault)
 
@@ -241,7 +252,7 @@ class _Lowering:
         branches = op.branch(f"{step_id}_chunks", stream, is_chunk)
         for slot in range(SLOTS):
             keeper = ChunkStep(vault, slot)
-            own = op.filter(f"{step_id}_chunks_{slot}", branches.trues, keeper.wanted)
+            own = op.flat_map_batch(f"{step_id}_chunks_{slot}", branches.trues, keeper.wanted)
             op.stateful_batch(f"{step_id}_chunk_{slot}", own, keeper)
         return branches.falses
 

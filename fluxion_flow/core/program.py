@@ -128,11 +128,23 @@ class Program:
     (``trusted`` is a hint, not state that changes a result).
     """
 
-    def __init__(self, stages: Sequence[PerDocument], combine: Keyed | None = None, *, pairs: bool = False) -> None:
-        """``pairs``: what comes out are pairs, of a document and the index of the one that it came from."""
+    def __init__(
+        self,
+        stages: Sequence[PerDocument],
+        combine: Keyed | None = None,
+        *,
+        pairs: bool = False,
+        shares: bool = False,
+    ) -> None:
+        """``pairs``: what comes out are pairs, of a document and the index of the one that it came from.
+
+        ``shares``: documents are not combined; what comes out is what each gives to its group, for a stage that folds.
+        """
         self.stages = tuple(stages)
         self.combine = combine
         self._pairs = pairs
+        self.shares = shares
+        self._combines = combine is not None and not shares
         self.asks = any(stage.asks for stage in self.stages)
         """Whether documents may ask the outside; such a stage has a program of its own, in the general tier."""
         self.trusted = not self.asks
@@ -183,6 +195,13 @@ class Program:
             return False
         return self._body(speculative=False).passes
 
+    @cached_property
+    def sharing(self) -> Program:
+        """The same stages in a program that gives the shares of documents in groups."""
+        found = Program(self.stages, self.combine, shares=True)
+        found.__dict__["needs"] = self.needs
+        return found
+
     @property
     def keeps(self) -> bool:
         """Whether every document comes out, once."""
@@ -203,16 +222,20 @@ class Program:
     @cached_property
     def _must_restart(self) -> bool:
         """Whether a surprise spoils the result so far: what a document multiplied twice gave cannot be undone."""
-        return self.combine is not None and self._shape[0] > 1
+        return self._combines and self._shape[0] > 1
 
     @property
     def accumulates(self) -> bool:
         """Whether several batches may be combined into one partial result."""
         return self.combine is not None and not self._must_restart
 
+    def fresh(self) -> Any:
+        """The result of no documents: a list, or with a combine the dict of partial results."""
+        return {} if self._combines else []
+
     def _body(self, speculative: bool, needs: dict[str, int] | None = None) -> RunEmitter:
         """What is done with one document, written by an emitter; with ``needs``, with a row of fields."""
-        e = RunEmitter(speculative, Emitter(False).namespace, self._sample, self.combine is not None)
+        e = RunEmitter(speculative, Emitter(False).namespace, self._sample, self._combines)
         e.needs = needs
         e.indent = 3 + speculative
         e.set_document(Doc("d"))
@@ -225,7 +248,10 @@ class Program:
                 stage.emit(e)
         if self.combine is not None:
             with e.at(self.combine.where):
-                self.combine.emit_combine(e)
+                if self.shares:
+                    self.combine.emit_share(e)
+                else:
+                    self.combine.emit_combine(e)
         elif self._pairs:
             e.line(f"append(({e.materialize().code}, env.index()))")
         else:
@@ -248,7 +274,7 @@ class Program:
         counters = sorted(e.counted)
         for k in counters:
             e.line(f"c{k} = 0")
-        e.line("append = out.append" if self.combine is None else "get = out.get")
+        e.line("get = out.get" if self._combines else "append = out.append")
         e.line("try:")
         e.indent = 2
         e.line("for n, d in enumerate(it):" if e.passes and needs is not None else "for d in it:")
@@ -269,13 +295,13 @@ class Program:
         for k in counters:
             e.line(f"env.changes[{k}] += c{k}")
         e.line("pass")
-        return build("run", "it, out, env" if self.combine is None else "it, out, env, done=0", e)
+        return build("run", "it, out, env, done=0" if self._combines else "it, out, env", e)
 
     def _before(self, e: RunEmitter, counters: Sequence[int]) -> None:
         """Write what has to be remembered in case that a document surprises the speculative tier."""
         if self._must_restart or not e.arrays:
             return
-        if self.combine is not None:
+        if self._combines:
             e.line("rest = None")
             return
         e.line("n = len(out)")
@@ -291,7 +317,7 @@ class Program:
         e.line("env.again()")
         if e.needs is not None:
             e.line("d = env.documents[env.index()]")
-        if e.arrays and self.combine is not None:
+        if e.arrays and self._combines:
             (stage, array), *_ = e.arrays
             with e.block("if rest is not None:"):
                 e.line(f"c{stage} -= len({array}) - 1")
@@ -308,18 +334,18 @@ class Program:
             return
         e.line("general((d,), out, env)")
 
-    def run(self, documents: Sequence[Document], env: Environment, into: dict[Any, Any] | None = None) -> Any:
+    def run(self, documents: Sequence[Document], env: Environment, into: Any = None) -> Any:
         """All documents through all stages: a list, or with a combine the dict of partial results.
 
         Of :class:`Rows`, a program that :attr:`passes` documents gives rows again, with the records that they came in.
 
-        ``into``: partial results of earlier batches to go on with, where :attr:`accumulates` allows it; a failure
-        leaves it spoilt. Raises :class:`DocumentError` for the first document that a stage cannot take; without a
+        ``into``: the result of earlier batches to go on with, where :attr:`accumulates` allows it; a failure leaves it
+        spoilt. Raises :class:`DocumentError` for the first document that a stage cannot take; without a
         combine, :meth:`resume` then goes on behind it (a program that asks the outside has tried them all by then).
         """
         if self.asks:
             return self._asked(documents, env)
-        out: Any = [] if self.combine is None else {} if into is None else into
+        out: Any = self.fresh() if into is None else into
         self._batches += 1
         if self._sample is None and self.trusted and len(documents) >= ENOUGH:
             self._learn(documents)
@@ -408,7 +434,7 @@ class Program:
         """The program of stage ``k`` alone; ``len(program)`` is the combine alone."""
         if k not in self._steps:
             alone = k < len(self.stages)
-            self._steps[k] = Program((self.stages[k],)) if alone else Program((), self.combine)
+            self._steps[k] = Program((self.stages[k],)) if alone else Program((), self.combine, shares=self.shares)
         return self._steps[k]
 
     def source(self) -> str:

@@ -48,13 +48,13 @@ class Careful:
         self._again = again
 
     def batch(self, batch: Batch, out: list[Any]) -> tuple[Any, list[int]]:
-        """What comes of a batch: documents, and the index in the batch of each; or the partial result of a combine.
+        """What comes of a batch: documents, and the index in the batch of each; or what a combine gives.
 
         Dead letters are added to ``out``. Raises :class:`~fluxion_flow.runtime.failure.RunFailed`.
         """
         entries: list[Entry] = [(document, index, 0) for index, document in enumerate(batch.documents)]
         start = len(out)
-        partial: Any = {}
+        partial: Any = self._program.fresh()
         for k, guard in enumerate(self._guards):
             if not entries:
                 break
@@ -186,7 +186,7 @@ class _Stage:
         return made, failures
 
     def combined(self, entries: list[Entry]) -> Any:
-        """The partial result of documents that the combine can take."""
+        """What the combine gives for documents that it can take."""
         return self._step.run([entry[0] for entry in entries], self._environment(self.batch, entries))
 
 

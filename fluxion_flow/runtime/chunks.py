@@ -81,9 +81,9 @@ class ChunkStep:
     def __call__(self, resume: Any) -> ChunkLogic:
         return ChunkLogic(self, resume)
 
-    def wanted(self, item: Any) -> bool:
-        """Whether an item of the keyed step is a chunk for this slot."""
-        return bool(item[1][1].slot == self.slot)
+    def wanted(self, items: list[Any]) -> list[Any]:
+        """Those of the chunks of a keyed step that are for this slot."""
+        return [item for item in items if item[1][1].slot == self.slot]
 
 
 class ChunkLogic(StatefulBatchLogic[Any, Any, Any]):

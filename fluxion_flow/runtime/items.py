@@ -51,6 +51,21 @@ class Partial:
 
 
 @dataclass(slots=True)
+class Shares:
+    """What the documents of a batch give to groups of a keyed step; it is taken in where it was made."""
+
+    rows: list[Any]
+    origin: str
+    position: int
+    timestamp: int
+
+
+@dataclass(slots=True)
+class Touched:
+    """Groups of a part of a keyed step have changed where they lie."""
+
+
+@dataclass(slots=True)
 class Progress:
     """How far a source partition has come: its newest event time, and since when it is silent, both milliseconds.
 

@@ -9,10 +9,13 @@ from typing import Any
 from bytewax.operators import StatefulBatchLogic
 
 from ..connect.spi import Batch, Document
-from ..core.stages.shapes import Keyed
+from ..core.stages.group_fold import Fold
+from ..core.stages.group_home import Home
+from ..core.stages.shapes import Keyed, KeyedState
 from .chunks import SOON, Ledger, Vault, not_read
+from .folding import Folds
 from .forget import Recency
-from .items import Completed, Completion, Ordered, Partial, as_plain, from_plain
+from .items import Completed, Completion, Ordered, Partial, Touched, as_plain, from_plain
 from .limits import Limits, Watched
 from .manifest import IncompatibleCheckpoint
 from .run import DERIVED, Run
@@ -36,7 +39,9 @@ class GroupStep:
         ordered: bool,
         limits: Limits,
         ttl: float | None = None,
+        folds: Folds | None = None,
     ) -> None:
+        """``folds``: the groups of each worker, where documents are added to them before they come here."""
         self.run = run
         self.step = step
         self.stage = stage
@@ -44,6 +49,7 @@ class GroupStep:
         self.partitions = partitions
         self.ordered = ordered
         self.ttl = None if ttl is None else int(ttl * 1000)
+        self.folds = folds
         self.vault = Vault()
         self.watched = Watched(run, step, limits)
 
@@ -56,7 +62,9 @@ class GroupLogic(StatefulBatchLogic[Any, Any, Any]):
 
     def __init__(self, step: GroupStep, resume: Any) -> None:
         self._step = step
-        self._state = step.stage.state(ordered=step.ordered)
+        self._fold: Fold | None = None
+        self._home: Home | None = None
+        self._state: KeyedState
         self._recency = None if step.ttl is None else Recency(step.ttl)
         self._completion = Completion()
         self._sequence = 0
@@ -78,9 +86,20 @@ class GroupLogic(StatefulBatchLogic[Any, Any, Any]):
             self._early = [from_plain(item) for item in unpack(resume["early"])] if resume["early"] else []
             if self._recency is not None:
                 self._recency.origins = dict(resume["origins"])
+            self._settle()
         self._ledger = Ledger(self._pack_changes, self._pack_all, resume)
 
     # -- reading -------------------------------------------------------------------------------------------------------
+
+    def _settle(self) -> None:
+        """Make the memory of the partition, as soon as it is known which one this is."""
+        step = self._step
+        if step.folds is not None:
+            self._fold = step.folds()
+            self._home = self._fold.homes[int(self._part)]
+        self._state = step.stage.state(ordered=step.ordered, home=self._home)
+        if self._home is not None:
+            self._home.attached = self._row is None
 
     def _ready(self) -> bool:
         """Whether the state is here; a resumed one is read as soon as its chunks are."""
@@ -93,6 +112,8 @@ class GroupLogic(StatefulBatchLogic[Any, Any, Any]):
             self._unpack(piece)
         if self._recency is not None:
             self._recency.loaded()
+        if self._home is not None:
+            self._home.attached = True
         return True
 
     def _unpack(self, piece: bytes) -> None:
@@ -106,7 +127,9 @@ class GroupLogic(StatefulBatchLogic[Any, Any, Any]):
     # -- working -------------------------------------------------------------------------------------------------------
 
     def on_batch(self, values: list[Any]) -> tuple[list[Any], bool]:
-        self._part = values[0][0]
+        if not self._part:
+            self._part = values[0][0]
+            self._settle()
         return self._work([*self._early, *(item for _, item in values)])
 
     def on_notify(self) -> tuple[list[Any], bool]:
@@ -129,9 +152,11 @@ class GroupLogic(StatefulBatchLogic[Any, Any, Any]):
             return [], StatefulBatchLogic.RETAIN
         self._early = []
         out: list[Any] = []
-        changed: dict[Any, None] = {}
+        changed = dict.fromkeys(self._folded())
         for item in items:
-            if item.__class__ is Partial:
+            if item.__class__ is Touched:
+                self._told = False
+            elif item.__class__ is Partial:
                 self._told = False
                 self._timestamp = max(self._timestamp, item.timestamp)
                 if self._recency is not None:
@@ -154,6 +179,13 @@ class GroupLogic(StatefulBatchLogic[Any, Any, Any]):
         live = len(self._state)
         self._step.watched.keys(self._part, live)
         return out + self._ledger.moved(self._part, len(self._changed), live), StatefulBatchLogic.RETAIN
+
+    def _folded(self) -> list[Any]:
+        """The keys whose groups have changed where they lie."""
+        if self._fold is None or self._home is None or not self._home.changed:
+            return []
+        self._timestamp = max(self._timestamp, self._home.timestamp)
+        return self._fold.changes(self._home)
 
     def _completed(self, marker: Completed) -> bool:
         if self._recency is not None:
@@ -205,6 +237,9 @@ class GroupLogic(StatefulBatchLogic[Any, Any, Any]):
         if self._row is not None:
             early = pack([as_plain(item) for item in self._early]) if self._early else b""
             return {**self._row, "early": early}
+        self._changed.update(dict.fromkeys(self._folded()))
+        if self._home is not None:
+            self._home.awake = False
         live, watched, ledger = len(self._state), self._step.watched, self._ledger
         ledger.end_epoch(len(self._changed), live)
         if watched.too_large(self._part, ledger.size):

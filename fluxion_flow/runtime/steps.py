@@ -18,7 +18,7 @@ from ..core.tracing import Origins, traced
 from ..policy.engine import Interrupted
 from ..policy.model import StreamingErrorPolicy
 from .careful import Careful, Entry, tell_stage
-from .items import Completed, Partial, to_part
+from .items import Completed, Partial, Shares, to_part
 from .run import Guard, PerWorker, Run, position_in
 
 TIME_EVERY = 64
@@ -115,6 +115,7 @@ class _StageWorker:
     def __init__(self, run: Run, program: Program, names: list[str], policies: list[StreamingErrorPolicy]) -> None:
         self._run = run
         self._program = program
+        self._shares = program.combine is not None and program.shares
         self._names = names
         self._context = run.context(names[0] if names else "stages")
         self._guards = [
@@ -132,7 +133,7 @@ class _StageWorker:
         """What the outside has answered for the batch at hand, where the program asks it."""
 
     def batches(self, batches: list[Batch], out: list[Any]) -> None:
-        """Run batches of one partition; where the program combines, they give one partial result."""
+        """Run batches of one partition; where the program combines, they give one result."""
         timed = self._counted and (self._count + len(batches)) // TIME_EVERY > self._count // TIME_EVERY
         if len(batches) > 1 and not self._watched and not timed:
             with contextlib.suppress(DocumentError):  # a document fails: each batch by itself then
@@ -143,7 +144,7 @@ class _StageWorker:
 
     def _combined(self, batches: list[Batch], out: list[Any]) -> None:
         started = time.perf_counter()
-        partial: dict[Any, Any] = {}
+        partial = self._program.fresh()
         passed = []
         for batch in batches:
             env = self._environment(batch)
@@ -232,7 +233,8 @@ class _StageWorker:
     def _pass_on(self, result: Any, batch: Batch, out: list[Any], indexes: Sequence[int] | None = None) -> int:
         if self._program.combine is not None:
             if result:
-                out.append(Partial(result, batch.partition, batch.position, batch.timestamp))
+                kind = Shares if self._shares else Partial
+                out.append(kind(result, batch.partition, batch.position, batch.timestamp))
         elif result or batch.clock is not None:  # an empty batch still tells how far its partition has come
             if indexes is None:
                 out.append(replace(batch, documents=result))

@@ -6,6 +6,7 @@ One file a family; importing this package registers all of them.
 from . import collect, extremes, picking, ranking, scripted, statistics, sums
 from .registry import (
     ACCUMULATORS,
+    PLAIN,
     Accumulator,
     ExpressionParser,
     Inline,
@@ -16,6 +17,7 @@ from .registry import (
 
 __all__ = [
     "ACCUMULATORS",
+    "PLAIN",
     "Accumulator",
     "ExpressionParser",
     "Inline",

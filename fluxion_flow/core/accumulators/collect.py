@@ -60,6 +60,11 @@ class AddToSet(Accumulator):
     inlines: tuple[Inline, ...] = (Inline(kinds.STRING, "{{{v}: {v}}}", "{s}[{v}] = {v}"),)
     fast: str | None = "if {v}.__class__ is str or {v}.__class__ is int: {s}[{v}] = {v}\nelse: {s} = {add}({s}, {v})"
     zero_code = "{}"
+    folds = True
+    checks = True
+
+    def check(self, value: Any) -> None:
+        canonical(value)
 
     def zero(self) -> dict[Any, Any]:
         return {}
@@ -124,6 +129,7 @@ class SetUnion(AddToSet):
     takes_array = False
     inlines = ()
     fast = None
+    folds = False
 
     def add(self, state: dict[Any, Any], value: Any) -> dict[Any, Any]:
         for item in _items(value, "$setUnion"):

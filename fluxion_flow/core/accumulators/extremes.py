@@ -18,6 +18,11 @@ class _Extreme(Accumulator):
 
     sign: ClassVar[int]
     zero_code = "None"
+    folds = True
+    checks = True
+
+    def check(self, value: Any) -> None:
+        compare(value, value)
 
     def zero(self) -> None:
         return None
@@ -40,15 +45,18 @@ class _Extreme(Accumulator):
 
 
 def _fast(better: str) -> str:
-    """Inline source: numbers, strings of the same class that are no better than the state leave it alone.
+    """Inline source: numbers and strings of the same class as the state are compared as Python compares them.
 
-    Equal doubles go to ``add``, because ``0.0`` and ``-0.0`` are equal but not the same.
+    Doubles that are neither better nor worse go to ``add``: ``0.0`` and ``-0.0`` are equal but not the same, and NaN is
+    no better than anything to Python.
     """
     return (
-        "if {v}.__class__ is {s}.__class__ and ("
-        f"({{v}}.__class__ is float and {{s}} {better} {{v}}) or "
-        f"(({{v}}.__class__ is int or {{v}}.__class__ is str) and {{s}} {better}= {{v}})): pass\n"
-        "else: {s} = {add}({s}, {v})"
+        "x = {s}\n"
+        "if {v}.__class__ is float and x.__class__ is float:\n"
+        f"    if not x {better} {{v}}: {{s}} = {{v}} if {{v}} {better} x else {{add}}(x, {{v}})\n"
+        "elif {v}.__class__ is x.__class__ and (x.__class__ is int or x.__class__ is str):\n"
+        f"    if {{v}} {better} x: {{s}} = {{v}}\n"
+        "else: {s} = {add}(x, {v})"
     )
 
 
@@ -64,14 +72,17 @@ def _merged(better: str) -> str:
 
 def _inlines(better: str) -> tuple[Inline, ...]:
     """Inline source for values of one class."""
-    names = {kinds.FLOAT: ("float", ""), kinds.INT: ("int", "="), kinds.STRING: ("str", "=")}
+    names = {kinds.FLOAT: "float", kinds.INT: "int", kinds.STRING: "str"}
+    again = {"float": f"if not x {better} {{v}}: {{s}} = {{v}} if {{v}} {better} x else {{add}}(x, {{v}})"}
     return tuple(
         Inline(
             kind,
             "{v}",
-            f"if not ({{s}}.__class__ is {name} and {{s}} {better}{same} {{v}}): {{s}} = {{add}}({{s}}, {{v}})",
+            f"x = {{s}}\nif x.__class__ is {name}:\n"
+            f"    {again.get(name, f'if {{v}} {better} x: {{s}} = {{v}}')}\n"
+            "else: {s} = {add}(x, {v})",
         )
-        for kind, (name, same) in names.items()
+        for kind, name in names.items()
     )
 
 
@@ -122,6 +133,11 @@ class _Extremes(Accumulator):
 
     largest: ClassVar[bool]
     zero_code = "[]"
+    folds = True
+    checks = True
+
+    def check(self, value: Any) -> None:
+        compare(value, value)
 
     def __init__(self, n: int) -> None:
         self.n = n

@@ -11,13 +11,14 @@ States hold dict, list, str, numbers, bytes, None and the documents' own values;
 
 from __future__ import annotations
 
+import datetime
 import inspect
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol, TypeVar
 
 from ...errors import Problems, Where, did_you_mean
-from ..values import MISSING, type_name
+from ..values import MISSING, Missing, type_name
 
 Node = Any
 """A parsed expression; opaque here."""
@@ -64,6 +65,10 @@ class Accumulator:
     examples: ClassVar[tuple[Example, ...]] = ()
     ordered: bool = False
     """Whether the result depends on the order of the documents."""
+    folds: bool = False
+    """Whether ``add`` takes every value that ``check`` lets pass, so that documents may be added for good."""
+    checks: bool = False
+    """Whether there is anything to check; values of the classes :data:`PLAIN` always pass."""
     takes_array: ClassVar[bool] = False
     """Whether the single argument may be written as an array literal."""
 
@@ -77,6 +82,10 @@ class Accumulator:
     merge_fast: str | None = None
     """Source that does what ``merge`` does, faster: statements with ``{a}`` (an assignable place that holds the state
     and takes the result), ``{b}`` (the state to take in, which may be used up) and ``{merge}`` (bound ``merge``)."""
+
+    shorten: str | None = None
+    """Source of a call that makes the state ``{s}`` shorter where ``fast`` has let it grow beyond ``{most}`` items, and
+    that leaves what it stands for; ``None`` where no state holds more than it must."""
 
     def zero(self) -> Any:
         """The state of no documents; a fresh one each time."""
@@ -103,6 +112,9 @@ class Accumulator:
         """
         raise NotImplementedError
 
+    def check(self, value: Any) -> None:
+        """Raise what ``add`` could raise for a value, whatever the state."""
+
     def inline_for(self, kinds: int) -> Inline | None:
         """The source for values of these kinds; ``None`` where there is none."""
         return next((inline for inline in self.inlines if not kinds & ~inline.kinds), None)
@@ -120,6 +132,9 @@ class Accumulator:
             return None
         return cls(), [parser.expression(spec, where)]
 
+
+PLAIN = frozenset({str, int, float, bool, type(None), bytes, datetime.datetime, Missing})
+"""Classes whose values can be compared and made keys of, whatever they are."""
 
 ACCUMULATORS: dict[str, type[Accumulator]] = {}
 """Every accumulator by its name."""

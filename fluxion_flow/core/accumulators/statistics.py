@@ -15,6 +15,7 @@ from .registry import Accumulator, ExpressionParser, Node, accumulator, describe
 
 class _StdDev(Accumulator):
     zero_code = "[0, 0, 0, 0, 0]"
+    folds = True
     sample: ClassVar[bool]
 
     def zero(self) -> MomentsState:
@@ -102,6 +103,7 @@ class _Ranks(Accumulator):
 
     fast = "if {v}.__class__ is float and {v} > 0.0: {s}.append({v})\nelse: {s} = {add}({s}, {v})"
     zero_code = "[]"
+    folds = True
 
     def __init__(self, p: tuple[float, ...], method: str) -> None:
         self.p = p

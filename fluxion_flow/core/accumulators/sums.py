@@ -47,6 +47,8 @@ class Sum(Accumulator):
         ),
     )
     zero_code = "[0]"
+    folds = True
+    shorten = "if len({s}) > {most}: {compress}({s})"
     merge_fast = (
         "b = {b}\n"
         "if len(b) == 1: {a}[0] += b[0]\n"
@@ -108,6 +110,8 @@ class Avg(Accumulator):
         Inline(kinds.INT, "[1, [{v}]]", "{s}[0] += 1\n{s}[1][0] += {v}"),
     )
     zero_code = "[0, [0]]"
+    folds = True
+    shorten = "if len({s}[1]) > {most}: {compress}({s}[1])"
 
     def zero(self) -> list[Any]:
         return [0, [0]]
@@ -134,6 +138,7 @@ class Count(Accumulator):
     fast = "{s} += 1"
     inlines = (Inline(kinds.ANY, "1", "{s} += 1"),)
     zero_code = "0"
+    folds = True
     merge_fast = "{a} += {b}"
 
     def __init__(self, step: int = 1) -> None:

@@ -16,6 +16,7 @@ from ..expressions.parse import Parser
 from ..ordering import canonical, sort_key
 from ..values import MISSING, EvaluationError, is_number, type_name
 from .group import Group, group
+from .group_home import Home
 from .group_state import GroupState
 from .registry import stage
 from .shapes import Stage
@@ -68,26 +69,26 @@ class BucketOf(Node):
 class Bucket(Group):
     """A group whose documents come in the order of the boundaries."""
 
-    def state(self, ordered: bool = False) -> BucketState:
-        return BucketState(self)
+    def state(self, ordered: bool = False, home: Home | None = None) -> BucketState:
+        return BucketState(self, home)
 
 
 class BucketState(GroupState):
     """A group's memory whose order is that of the buckets, however they were seen."""
 
-    def __init__(self, bucket: Bucket) -> None:
-        super().__init__(bucket.fields, bucket.key_of, bucket.merger)
+    def __init__(self, bucket: Bucket, home: Home | None) -> None:
+        super().__init__(bucket.fields, bucket.key_of, bucket.merger, home=home)
         assert isinstance(bucket.key, BucketOf)
         self._places = bucket.key.buckets.order()
 
     def _in_order(self) -> list[Any]:
-        return sorted(self._entries, key=self._place)
+        return sorted(self.keys(), key=self._place)
 
     def _place(self, key: Any) -> int:
         return self._places[canonical(self._entries[key][0])]
 
     def order(self) -> list[tuple[str, int, int]]:
-        return [("", place, 0) for place in sorted(map(self._place, self._entries))]
+        return [("", place, 0) for place in sorted(map(self._place, self.keys()))]
 
 
 def _kind(value: Any) -> str:

@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Any
 
 from ...errors import Where
-from ..accumulators import Inline, build_accumulator
+from ..accumulators import PLAIN, Inline, build_accumulator
 from ..expressions import kinds
 from ..expressions.emit import Atom, Doc, Emitter
 from ..expressions.nodes import Const, Node, ObjectNode
@@ -16,9 +16,13 @@ from ..expressions.parse import Parser
 from ..keys import stable_hash
 from ..ordering import canonical
 from ..values import MISSING
+from .group_fold import Fold, Folder, Slots
+from .group_home import Home
 from .group_state import Field, GroupState, Merger, keep_representative, make_merger
 from .registry import stage
 from .shapes import Keyed
+
+_PLAIN_KINDS = kinds.INT | kinds.FLOAT | kinds.STRING | kinds.BOOL | kinds.DATE | kinds.NULLISH
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,6 +52,32 @@ class Group(Keyed):
                 self._add_all(e, inlines, values)
         if not begun:
             self._add_all(e, inlines, values)
+
+    def emit_share(self, e: Emitter) -> None:
+        _, code, made = self._key(e)
+        values = [self._value(e, field) for field in self.slots.fields]
+        for field, slot in zip(self.fields, self.slots.of, strict=True):
+            if slot is not None and field.accumulator.checks and not values[slot].is_only(_PLAIN_KINDS):
+                plain, check = e.bind(PLAIN, "plain"), e.bind(field.accumulator.check, "check")
+                e.line(f"if {values[slot].code}.__class__ not in {plain}: {check}({values[slot].code})")
+        e.line(f"append(({', '.join([code, made, *(value.code for value in values)])}))")
+
+    @cached_property
+    def slots(self) -> Slots:
+        """The values of a document's share."""
+        return Slots(self.fields)
+
+    @cached_property
+    def folder(self) -> Folder:
+        """The generated functions that add shares to groups."""
+        return Folder([f.accumulator for f in self.fields], self.slots)
+
+    @property
+    def folds(self) -> bool:
+        return all(f.accumulator.folds and not f.accumulator.ordered for f in self.fields)
+
+    def fold(self, partitions: int) -> Fold:
+        return Fold(self.folder, partitions)
 
     def _value(self, e: Emitter, field: Field) -> Atom:
         """What is added for the current document, in a name; accumulators without inputs get nothing."""
@@ -107,8 +137,8 @@ class Group(Keyed):
                 return ("", *values)
         return canonical(id_)
 
-    def state(self, ordered: bool = False) -> GroupState:
-        return GroupState(self.fields, self.key_of, self.merger, ordered)
+    def state(self, ordered: bool = False, home: Home | None = None) -> GroupState:
+        return GroupState(self.fields, self.key_of, self.merger, ordered, home)
 
     @cached_property
     def merger(self) -> Merger:

@@ -13,6 +13,7 @@ from ..expressions.emit import Emitter
 from ..expressions.nodes import Node
 from ..ordering import representation
 from ..values import MISSING
+from .group_home import Home
 from .shapes import Document, KeyedState
 
 _FIXED = frozenset({str, bool, type(None)})
@@ -86,13 +87,19 @@ class GroupState(KeyedState):
     """Entries ``[_id, state, …]`` by canonical key. ``ordered``: remember where each key was first seen."""
 
     def __init__(
-        self, fields: Sequence[Field], key_of: Callable[[Any], Any], merger: Merger, ordered: bool = False
+        self,
+        fields: Sequence[Field],
+        key_of: Callable[[Any], Any],
+        merger: Merger,
+        ordered: bool = False,
+        home: Home | None = None,
     ) -> None:
         self._fields = [(i, f.name, f.accumulator) for i, f in enumerate(fields, 1)]
         self._names = [f.name for f in fields]
         self._key_of = key_of
         self._merger = merger
-        self._entries: dict[Any, list[Any]] = {}
+        self._home = home
+        self._entries: dict[Any, list[Any]] = {} if home is None else home.entries
         self._first: dict[Any, tuple[str, int, int]] | None = {} if ordered else None
 
     def merge(
@@ -104,7 +111,12 @@ class GroupState(KeyedState):
                 place = (origin, position, index)
                 if self._first.setdefault(key, place) > place:
                     self._first[key] = place
-        self._merger(self._entries, partial, origin)
+        if self._home is None:
+            self._merger(self._entries, partial, origin)
+        else:
+            new = [key for key in keys if key not in self._entries]
+            self._merger(self._entries, partial, origin)
+            self._home.adopt(new, new)
         return keys
 
     def documents(self, keys: list[Any] | None = None) -> list[Document]:
@@ -112,7 +124,7 @@ class GroupState(KeyedState):
         return [self._document(self._entries[key]) for key in wanted]
 
     def _in_order(self) -> list[Any]:
-        return list(self._entries) if self._first is None else sorted(self._entries, key=self._first.__getitem__)
+        return self.keys() if self._first is None else sorted(self._entries, key=self._first.__getitem__)
 
     def order(self) -> list[tuple[str, int, int]]:
         return sorted((self._first or {}).values())
@@ -139,6 +151,9 @@ class GroupState(KeyedState):
 
     def dump(self, keys: Iterable[Any] | None = None) -> Any:
         entries, first = self._entries, self._first
+        if self._home is not None:
+            stored = self._home.stored(self._home.own() if keys is None else keys)
+            return {"entries": stored, "places": None, "fields": self._names}
         if keys is None:
             places = None if first is None else [list(first[key]) for key in entries]
             return {"entries": list(entries.values()), "places": places, "fields": self._names}
@@ -150,7 +165,10 @@ class GroupState(KeyedState):
         if plain.get("fields", self._names) != self._names:
             self._rearrange(plain)
         keys = [self._key_of(entry[0]) for entry in plain["entries"]]
+        new = [] if self._home is None else [key for key in keys if key not in self._entries]
         self._entries.update(zip(keys, plain["entries"], strict=True))
+        if self._home is not None:
+            self._home.adopt(keys, new)
         if self._first is not None:
             for key, (origin, position, index) in zip(keys, plain["places"], strict=True):
                 self._first[key] = (origin, position, index)
@@ -175,9 +193,11 @@ class GroupState(KeyedState):
             self._entries.pop(key, None)
             if self._first is not None:
                 self._first.pop(key, None)
+        if self._home is not None:
+            self._home.stale = True
 
     def keys(self) -> list[Any]:
-        return list(self._entries)
+        return list(self._entries if self._home is None else self._home.own())
 
     def __contains__(self, key: Any) -> bool:
         return key in self._entries
@@ -194,7 +214,7 @@ class GroupState(KeyedState):
         self._merger(self._entries, other._entries, "")
 
     def __len__(self) -> int:
-        return len(self._entries)
+        return len(self._entries if self._home is None else self._home.own())
 
 
 def _copied(state: Any) -> Any:

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from ..environment import Environment
     from ..expressions.emit import Emitter
     from ..outside import Asker
+    from .group_fold import Fold
+    from .group_home import Home
 
 Document = dict[str, Any]
 
@@ -105,9 +107,25 @@ class Keyed(Stage):
     def emit_combine(self, e: Emitter) -> None:
         """Write source that adds the current document to the dict ``out`` (key -> partial result)."""
 
+    def emit_share(self, e: Emitter) -> None:
+        """Write source that appends what the current document gives to its group to the list ``out``."""
+        raise NotImplementedError
+
+    @property
+    def folds(self) -> bool:
+        """Whether documents may be added to the groups themselves: see :meth:`emit_share` and :meth:`fold`."""
+        return False
+
+    def fold(self, partitions: int) -> Fold:
+        """The groups of a worker, of so many logical partitions, that the shares of documents are added to."""
+        raise NotImplementedError
+
     @abstractmethod
-    def state(self, ordered: bool = False) -> KeyedState:
-        """A new, empty memory. ``ordered``: for a result in the order of first sight however parts are merged."""
+    def state(self, ordered: bool = False, home: Home | None = None) -> KeyedState:
+        """A new, empty memory. ``ordered``: for a result in the order of first sight however parts are merged.
+
+        ``home``: of the groups in a fold of this stage.
+        """
 
     @abstractmethod
     def split(self, partial: dict[Any, Any], partitions: int) -> dict[int, dict[Any, Any]]:
