@@ -50,7 +50,7 @@ class Events:
                 at = START + window * MINUTE + n * MINUTE // each
                 self.values.append((key, {"key": key, "value": n % 100 / 4, "at": at}))
                 self.results[window, key] += 1
-        self.values.append(("end", {"key": "end", "value": 0, "at": START + 100 * MINUTE}))
+        self.values.append(("end", {"key": "end", "value": 0, "at": START + (windows + 100) * MINUTE}))
 
     def topic(self, cluster: Kafka) -> str:
         """A topic with them; each has its key, which is all that Quix Streams groups by."""
