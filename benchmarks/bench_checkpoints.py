@@ -147,7 +147,7 @@ def measure(effort: Effort) -> Iterator[Row]:
     for keys, target in ((100_000, 1.10), (1_000_000, 1.25)):
         keys = effort.of(keys, keys // 20)
         events = effort.of(1_500_000, 100_000)
-        pairs = [pair(keys, events, False) for _ in effort.rounds(5, 75)]
+        pairs = [pair(keys, events, False) for _ in effort.rounds(5, 60)]
         found = [with_["processor"] / without["processor"] for with_, without in pairs]
         spent = [statistics.median(each[side]["processor"] for each in pairs) / events * 1e6 for side in (0, 1)]
         yield Row(

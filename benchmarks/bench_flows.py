@@ -54,9 +54,7 @@ def measure(effort: Effort) -> Iterator[Row]:
         decode = decoding(source)
         for job, targets in TARGETS.items():
             rivals = [name for name in targets if _is_there(name)]
-            rounds = measured_rounds(
-                job, rivals, source, Path(folder), effort.rounds(7, 110 if len(rivals) > 1 else 20)
-            )
+            rounds = measured_rounds(job, rivals, source, Path(folder), effort.rounds(7, 90 if len(rivals) > 1 else 20))
             ours = [each[OURS]["seconds"] for each in rounds]
             for name in rivals:
                 theirs = [each[name]["seconds"] for each in rounds]

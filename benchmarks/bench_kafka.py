@@ -125,7 +125,7 @@ def measure(effort: Effort) -> Iterator[Row]:
         raise RuntimeError(f"a real Kafka broker is needed: {reason}")
     messages = effort.of(300_000, 100_000)
     with RealKafka() as cluster:
-        found, missing = measured_rounds(cluster, messages, effort.rounds(5, 150))
+        found, missing = measured_rounds(cluster, messages, effort.rounds(5, 120))
         values = orders(messages // 5)
         costs = client_costs(cluster, fill(cluster, values), values)
     for name in found:

@@ -110,7 +110,7 @@ def measure(effort: Effort) -> Iterator[Row]:
         for keys, (each, *windows) in SIZES.items():
             if effort.quick:
                 keys, each = min(keys, 20_000), min(each, 20_000)
-            found = measured_rounds(cluster, keys, each, (windows[0], windows[1]), effort.rounds(3, 90, least=2))
+            found = measured_rounds(cluster, keys, each, (windows[0], windows[1]), effort.rounds(3, 70, least=2))
             yield Row(
                 f"Kafka → tumbling window → Kafka, {keys:,} keys",
                 "Quix Streams",

@@ -90,7 +90,7 @@ def measure(effort: Effort) -> Iterator[Row]:
         raise RuntimeError(f"a real Kafka broker is needed: {reason}")
     with RealKafka() as cluster:
         rate = half_load(cluster, effort.of(100_000, 20_000))
-        found = measured_rounds(cluster, rate, effort.of(8, 2), effort.rounds(3, 110))
+        found = measured_rounds(cluster, rate, effort.of(8, 2), effort.rounds(3, 90))
     for index, name in enumerate(("p50", "p99")):
         ours, theirs = ([pair[index] for pair in found[side]] for side in SIDES)
         yield Row(

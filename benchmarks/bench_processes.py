@@ -86,7 +86,7 @@ def measure(effort: Effort) -> Iterator[Row]:
     with tempfile.TemporaryDirectory() as name:
         few, many = fill(Path(name) / "few", FEW), fill(Path(name) / "many", documents)
         for job in (STATELESS, GROUP):
-            found = measured_rounds(job, few, many, effort.rounds(5, 60))
+            found = measured_rounds(job, few, many, effort.rounds(5, 40))
             yield Row(
                 f"files → {job} → files, two processes",
                 "one process",

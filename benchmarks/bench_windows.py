@@ -201,7 +201,7 @@ def measure(effort: Effort) -> Iterator[Row]:
             raise RuntimeError("both must give as many results")
         found: dict[str, list[float]] = {"ours": [], "default": [], "tuned": []}
         each = [one for one in contenders(count, slow, keys, slowest) if one.name in found]
-        for _ in effort.rounds(5, 60):
+        for _ in effort.rounds(5, 40):
             for one in each:
                 assert one.seconds is not None
                 found[one.name].append(one.seconds() / one.documents)
