@@ -17,20 +17,24 @@ from flow_orders import write_orders
 from measured import Effort, Row, ratios
 
 SIDES = ("fluxion", "bytewax_orjson")
+BASE = 1_000
+"""Documents of a run that shows what is resident whatever the documents."""
 
 
 def measure(effort: Effort, documents: int | None = None) -> Iterator[Row]:
     """Both jobs."""
     count = documents or effort.of(1_000_000, 50_000, 10_000_000)
     with tempfile.TemporaryDirectory() as name:
-        source = Path(name) / "orders.jsonl"
+        source, few = Path(name) / "orders.jsonl", Path(name) / "few.jsonl"
         write_orders(source, count)
+        write_orders(few, BASE)
         for job in (STATELESS, GROUP):
             found: dict[str, list[float]] = {side: [] for side in SIDES}
             for _ in range(1 if effort.quick or effort.long else 2):
                 for side, each in found.items():
                     each.append(run_one(side, job, source, Path(name))["mib"])
             ours, theirs = (median(found[side]) for side in SIDES)
+            our_base, their_base = (run_one(side, job, few, Path(name))["mib"] for side in SIDES)
             yield Row(
                 f"memory, files → {job} → files, {count:,} documents",
                 "Bytewax by hand, orjson",
@@ -40,7 +44,12 @@ def measure(effort: Effort, documents: int | None = None) -> Iterator[Row]:
                 ours=f"{ours:.0f} MiB",
                 theirs=f"{theirs:.0f} MiB",
                 note="the most that was resident",
-                facts={"our_mebibytes": ours},
+                facts={
+                    "our_mebibytes": ours,
+                    "base_documents": BASE,
+                    "base_mebibytes": our_base,
+                    "their_base_mebibytes": their_base,
+                },
             )
 
 

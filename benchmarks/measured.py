@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from statistics import median
 from typing import Any
+
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # processes start as they usually do: modules are compiled once
 
 
 @dataclass(frozen=True)
