@@ -366,6 +366,9 @@ def check_settings(
     if config.ttl is not None and emit == "final" and keyed:
         hint = "leave ttl out, or set emit to 'update'"
         problems.add(where / "ttl", "keys that are forgotten would be missing from final results", hint)
+    elif config.ttl is not None and not keyed and any(isinstance(step, WindowStep) for step in steps):
+        what = "no step has keys for it to forget: windows, joins and $dedupe forget by event time anyway"
+        problems.add(where / "ttl", what, "leave ttl out")
     aliases = config.state_aliases
     known = {step.id: step.id for step in steps if not isinstance(step, FusedStep)}
     known |= {f"sink_{name}": f"sink_{name}" for name in sinks}

@@ -146,6 +146,23 @@ def test_a_time_to_live_does_not_go_with_final_results() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    "stage",
+    [
+        {"$tumblingWindow": {"interval": {"size": 1, "unit": "hour"}, "pipeline": [COUNT]}},
+        {"$dedupe": {"key": "$user", "within": {"size": 1, "unit": "hour"}}},
+    ],
+)
+def test_a_time_to_live_is_for_groups(stage: dict[str, Any]) -> None:
+    data = pipeline("trial").source(MemorySource([{}]), time_field="$at").stages([stage]).sink(MemorySink("out"))
+    with pytest.raises(PipelineError) as caught:
+        data.config(ttl=60).compile()
+    assert str(caught.value) == (
+        "config.ttl: no step has keys for it to forget: windows, joins and $dedupe forget by event time anyway; "
+        "leave ttl out"
+    )
+
+
 def test_keys_are_forgotten_once_every_partition_is_past_their_time() -> None:
     recency = Recency(60)
     assert recency.touch(["a", "b"], 0, "p") == ([], [])
