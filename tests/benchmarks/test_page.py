@@ -23,6 +23,14 @@ def test_the_page_is_the_one_that_its_figures_give():
     assert (ROOT / "docs" / "benchmarks.md").read_text() == page.text(FOLDER), "run benchmarks/run_all.py --page"
 
 
+def test_the_readme_has_the_numbers_of_the_page():
+    import page
+
+    readme = (ROOT / "README.md").read_text()
+    assert "Measured side by side: " in readme
+    assert page.in_readme(readme, FOLDER) == readme, "run benchmarks/run_all.py --page"
+
+
 def test_every_plot_of_the_page_is_there():
     text = (ROOT / "docs" / "benchmarks.md").read_text()
     plots = {line.partition("](")[2].rstrip(")") for line in text.splitlines() if line.startswith("![")}
