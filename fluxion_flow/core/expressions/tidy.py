@@ -1,13 +1,15 @@
 """Reads that are used once go to where they are used, as one would write them by hand.
 
 Only for the speculative tier: there a line that raises has no place in the definition to name, because the general tier
-does the document again, and documents never change, so that a read may come later.
+does the document again, and documents never change, so that a read may come later. It may not come behind a line that
+has an effect: a group that has taken in a part of a document, whose other part is not there, would be given it twice.
 """
 
 from __future__ import annotations
 
 import re
 from collections import Counter
+from itertools import accumulate
 
 from ..rows import FIELD
 
@@ -19,6 +21,9 @@ _READ = re.compile(rf"([a-z]\d*)(?:\.{FIELD}\d+(?:{_KEY})*|(?:{_KEY})+)")
 _UNUSED = re.compile(r"\(([a-z]\d+) := ")
 _PURE = re.compile(r"(?:[a-z]\d+|[\d.]+|''|\b(?:if|else|and|or|not|None|True|False)\b|[-+*/<>=!() ])+")
 _MADE = re.compile(r" *(?:append\(|[a-z]\d+ = \{).*")
+_LOCAL = re.compile(r"(?:[a-z]\d* = )+[^=].*")
+_FLOW = re.compile(r"(?:(?:if|elif|for|while|except) .*?:|else:|try:|finally:)")
+_LEAVES = re.compile(r"(?:raise|continue|break|pass)\b.*")
 _COMPARED = re.compile(r"([a-z]\d+) (?:[<>]=?|==|!=) -?[\d.]+")
 
 
@@ -37,6 +42,7 @@ def tidied(lines: list[str]) -> tuple[list[str], list[int]]:
     lines = [_UNUSED.sub(lambda name: "(" if uses[name[1]] == 1 else name[0], line) for line in lines]
     once = {name for name in uses if uses[name] == 2 and assigned[name] == 1}
     ends = _loop_ends(lines)
+    effects = [0, *accumulate(map(_has_effect, lines))]
     held: dict[str, str] = {}
     kept: list[str] = []
     origins: list[int] = []
@@ -48,7 +54,11 @@ def tidied(lines: list[str]) -> tuple[list[str], list[int]]:
             and found[2] in once
             and (
                 _is_next(found, lines, i)
-                or (i < last_use[found[2]] < ends[i] and _may_move(found[3], assigned, lines[last_use[found[2]]]))
+                or (
+                    i < last_use[found[2]] < ends[i]
+                    and effects[i] == effects[last_use[found[2]]]
+                    and _may_move(found[3], assigned, lines[last_use[found[2]]])
+                )
             )
             and not _is_deferred(lines[last_use[found[2]]])
         ):
@@ -79,6 +89,14 @@ def _may_move(code: str, assigned: Counter[str], to: str) -> bool:
         return assigned[found[1]] <= 1
     bare = _STRING.sub("''", code)
     return bool(_MADE.match(to) and _PURE.fullmatch(bare)) and all(assigned[n] <= 1 for n in _NAME.findall(bare))
+
+
+def _has_effect(line: str) -> bool:
+    """Whether a line may do more than set a local, or decide which line comes next."""
+    code = _STRING.sub("''", line).strip()
+    while flow := _FLOW.match(code):
+        code = code[flow.end() :].lstrip()
+    return bool(code) and not code.startswith("#") and not _LOCAL.match(code) and not _LEAVES.match(code)
 
 
 def _is_next(found: re.Match[str], lines: list[str], i: int) -> bool:

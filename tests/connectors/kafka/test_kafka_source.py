@@ -11,7 +11,7 @@ from datetime import datetime, timezone
 from typing import Any
 
 import pytest
-from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka import Consumer, Message, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewPartitions
 from fluxion_connectors.kafka import (
     AuthenticationFailed,
@@ -137,17 +137,9 @@ def test_extended_json_keeps_types(cluster: Kafka) -> None:
     ]
 
 
-class _Stamped:
-    def __init__(self, time: int) -> None:
-        self._time = time
-
-    def timestamp(self) -> tuple[int, int]:
-        return 1, self._time
-
-
 def test_the_clock_of_a_partition_moves_with_its_records_whatever_the_batches() -> None:
     def readings(times: list[int], size: int) -> list[int]:
-        now, seen, rest = None, [], [_Stamped(time) for time in times]
+        now, seen, rest = None, [], [Message(timestamp=(1, time)) for time in times]
         while rest:
             count, now = ticks(rest[:size], now)
             seen += [now] * count

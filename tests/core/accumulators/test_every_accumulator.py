@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fluxion_flow import run_batch
 from fluxion_flow.core.accumulators import ACCUMULATORS
 from fluxion_flow.core.expressions.kinds import kind_of
 from fluxion_flow.core.ordering import canonical
@@ -198,6 +199,18 @@ def test_the_source_for_known_kinds_does_what_add_does(spec, data, build, bits):
         names = {"states": states, "values": rest, "add": accumulator.add}
         exec("for v in values:\n" + textwrap.indent(source, "    "), names)  # noqa: S102
         assert bits(accumulator.result(states[0])) == bits(accumulator.result(expected))
+
+
+@pytest.mark.parametrize("spec", [spec for spec in every_spec if "$accumulator" not in spec.id and "$n" not in spec.id])
+@settings(max_examples=25, deadline=None)
+@given(given_documents=documents)
+def test_a_document_that_surprises_a_group_is_taken_in_once(spec, given_documents):
+    """$accumulator needs its list, and an ``n`` that depends on the key another key."""
+    given_documents = [{}, *given_documents, {}]
+    fields = {"before": {"$count": {}}, "it": spec, "sum": {"$sum": {"$ifNull": ["$n", 2]}}, "behind": {"$count": {}}}
+    (group,) = run_batch(given_documents, [{"$group": {"_id": None, **fields}}])
+    count = len(given_documents)
+    assert (group["before"], group["sum"], group["behind"]) == (count, 2 * count, count)
 
 
 @pytest.mark.parametrize("spec", every_spec)
