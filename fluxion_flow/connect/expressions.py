@@ -7,8 +7,9 @@ Core.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
+from itertools import repeat
 from typing import Any
 
 from fluxion_flow.connect.spi import Batch, Document
@@ -84,6 +85,31 @@ class Expression:
             return [made.get("v") for made in self._program.run(batch.documents, env)], {}
         except DocumentError:
             return self._one_by_one(batch.documents, env)
+
+    def converted(self, batch: Batch, convert: Callable[[Any], Any], errors: dict[int, Exception]) -> Iterable[Any]:
+        """The values as ``convert`` makes them, one for every document of a batch; ``None`` where there is an error.
+
+        What fails is added to ``errors`` by the index of its document, where none stands there yet. ``convert`` raises
+        :class:`ValueError` for a value that it does not take.
+        """
+        values, failed = self.values(batch)
+        if not failed:
+            try:
+                if self.constant:
+                    return repeat(convert(self.value), len(batch.documents))
+                return list(map(convert, values))
+            except ValueError:
+                pass
+        for index, error in failed.items():
+            errors.setdefault(index, error)
+        made: list[Any] = []
+        for index, value in enumerate(values):
+            try:
+                made.append(None if index in failed else convert(value))
+            except ValueError as error:
+                errors.setdefault(index, error)
+                made.append(None)
+        return made
 
     def _one_by_one(self, documents: Sequence[Document], env: Environment) -> Values:
         values: list[Any] = []

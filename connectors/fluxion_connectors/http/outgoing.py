@@ -7,7 +7,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -59,13 +59,13 @@ class Layout:
             made = [(index, text, key) for index, (text, key) in enumerate(zip(texts, keys, strict=True))]
             return [Outgoing(index, text, key or "") for index, text, key in made if index not in errors], errors
         if self.key is not None:
-            keys = _column(self.key, batch, _key, errors)
+            keys = list(self.key.converted(batch, _key, errors))
         methods: Sequence[str | None] = [self.method] * len(texts) if isinstance(self.method, str) else ()
         if isinstance(self.method, Expression):
-            methods = _column(self.method, batch, method_of, errors)
+            methods = list(self.method.converted(batch, method_of, errors))
         headers: Sequence[Any] = [None] * len(texts)
         if self.headers is not None:
-            headers = _column(self.headers, batch, _headers, errors)
+            headers = list(self.headers.converted(batch, _headers, errors))
         urls = self._urls(batch, errors)
         columns = zip(texts, keys, methods, urls, headers, strict=True)
         return [
@@ -76,7 +76,7 @@ class Layout:
 
     def _texts(self, batch: Batch, errors: Errors) -> list[bytes | None]:
         if self.value is not None:
-            return _column(self.value, batch, self._text, errors)
+            return list(self.value.converted(batch, self._text, errors))
         texts: list[bytes | None] = []
         for index, document in enumerate(batch.documents):
             try:
@@ -124,21 +124,6 @@ def method_of(value: Any) -> str:
     if not isinstance(value, str) or value not in METHODS:
         raise ValueError(f"the method must be one of {', '.join(METHODS)}, got {value!r}")
     return value
-
-
-def _column(expression: Expression, batch: Batch, convert: Callable[[Any], Any], errors: Errors) -> list[Any]:
-    """One converted value a document; ``None`` where there is an error."""
-    values, failed = expression.values(batch)
-    for index, error in failed.items():
-        errors.setdefault(index, error)
-    converted: list[Any] = []
-    for index, value in enumerate(values):
-        try:
-            converted.append(None if index in failed else convert(value))
-        except ValueError as error:
-            errors.setdefault(index, error)
-            converted.append(None)
-    return converted
 
 
 def _key(value: Any) -> str:

@@ -131,29 +131,9 @@ class Encoder:
 
 def column(expression: Expression | None, batch: Batch, convert: Callable[[Any], Any], errors: Errors) -> Iterable[Any]:
     """One converted value a document. A conversion that fails raises :class:`ValueError`."""
-    count = len(batch.documents)
     if expression is None:
-        return repeat(convert(None), count)
-    values, failed = expression.values(batch)
-    if not failed:
-        try:
-            if expression.constant:
-                return repeat(convert(expression.value), count)
-            if convert is to_bytes:  # nearly all keys are texts
-                return [value.encode() if value.__class__ is str else to_bytes(value) for value in values]
-            return list(map(convert, values))
-        except ValueError:
-            pass
-    for index, error in failed.items():
-        errors.setdefault(index, error)
-    converted: list[Any] = []
-    for index, value in enumerate(values):
-        try:
-            converted.append(None if index in failed else convert(value))
-        except ValueError as error:
-            errors.setdefault(index, error)
-            converted.append(None)
-    return converted
+        return repeat(convert(None), len(batch.documents))
+    return expression.converted(batch, convert, errors)
 
 
 def topic_name(value: Any) -> str:
