@@ -100,6 +100,10 @@ class StreamingSource(ABC):
     poll_interval: float = 0.05
     """Seconds to wait after an empty read."""
 
+    first_wait: float | None = None
+    """Seconds to wait after the first empty read, where asking costs little; after each further one twice as long, up
+    to ``poll_interval``. ``None``: ``poll_interval`` at once."""
+
     lag_unit: str = ""
     """What :meth:`SourceReader.lag` counts in, such as ``records``; people read it."""
 

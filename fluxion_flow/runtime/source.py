@@ -153,6 +153,7 @@ class _Part(StatefulSourcePartition[Any, Any]):
         """Whether documents were read since the last commit that the reader was told of."""
         self._ends_at = 0.0
         self._fetched_at = time.monotonic()
+        self._waited: float | None = None
         self._lag_asked_at = 0.0
         self._lag_is_old = True
         """Whether something was read since the reader was asked for its lag."""
@@ -222,10 +223,11 @@ class _Part(StatefulSourcePartition[Any, Any]):
         if not batch.documents and not batch.rejects:
             if self._lag_is_old or time.monotonic() - self._lag_asked_at > LAG_EVERY:
                 self._tell_lag()
-            self._sleep(0.0 if out else self._source.poll_interval)
+            self._sleep(0.0 if out else self._wait())
             if self._clock is not None:
                 out += self._clock.silent()
             return False
+        self._waited = None
         self._fetched(batch, time.monotonic() - started)
         if batch.rejects:
             rejected(self._run, self._guard, batch, out)
@@ -235,6 +237,12 @@ class _Part(StatefulSourcePartition[Any, Any]):
                 self._clock.stamp(batch)
             out += [batch] if self._run.committed is None else stamped(batch, self._boundary)
         return True
+
+    def _wait(self) -> float:
+        """How long to wait after this empty read, in seconds."""
+        first, most = self._source.first_wait, self._source.poll_interval
+        self._waited = most if first is None else first if self._waited is None else min(self._waited * 2, most)
+        return self._waited
 
     def _fetched(self, batch: Batch, seconds: float) -> None:
         now = time.monotonic()

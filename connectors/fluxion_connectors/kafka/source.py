@@ -47,6 +47,7 @@ class KafkaSource(StreamingSource):
     """
 
     poll_interval = 0.02
+    first_wait = 0.001
     lag_unit = "records"
 
     def __init__(
