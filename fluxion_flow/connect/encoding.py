@@ -35,8 +35,10 @@ from fluxion_flow.core.rows import Rows
 __all__ = [
     "decode_document",
     "decode_records",
+    "encode_bare",
     "encode_document",
     "encode_lines",
+    "encode_value",
     "from_extended",
     "to_extended",
 ]
@@ -152,6 +154,17 @@ def encode_value(value: Any, extended: bool = False) -> bytes:
     Raises :class:`ValueError` with the reason when it cannot be written.
     """
     return encode_document({"": value}, extended)[4:-1]
+
+
+def encode_bare(value: Any) -> bytes:
+    """Any value as a text of its own, in UTF-8: what JSON writes as a string stands without its quotes.
+
+    Raises :class:`ValueError` with the reason when it cannot be written.
+    """
+    if value.__class__ is str:
+        return str(value).encode()
+    text = encode_value(value)
+    return text[1:-1] if text.startswith(b'"') else text
 
 
 def _unencodable_reason(error: Exception) -> str:

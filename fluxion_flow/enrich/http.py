@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
-from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import msgspec
 
+from fluxion_flow.connect.http import RETRIED, USER_AGENT, register_secret_headers, retry_after
 from fluxion_flow.connect.options import Option
-from fluxion_flow.connect.secrets import redact, register_secret
+from fluxion_flow.connect.secrets import redact
 from fluxion_flow.enrich.asking import Target
 from fluxion_flow.enrich.connections import Named, opened_options
 from fluxion_flow.enrich.failures import (
@@ -30,10 +29,7 @@ from fluxion_flow.enrich.templates import header_value
 from fluxion_flow.errors import Problems, Where
 
 if TYPE_CHECKING:
-    import httpx
-
-RETRIED = (408, 421, 425, 429, 500, 502, 503, 504, 507, 520, 521, 522, 523, 524)
-"""Statuses after which the same request may succeed (RFC 9110, section 15; RFC 6585)."""
+    pass
 
 OPTIONS = (
     Option(
@@ -51,9 +47,7 @@ OPTIONS = (
     Option("collections", "object", "Collections for $lookup: name, and how the server is asked for them.", None),
 )
 URL_NAMES = OPTIONS[0].names
-_SECRET_HEADER = re.compile(r"auth|cookie|key|token|secret|password|signature", re.IGNORECASE)
 _SHOWN = 200
-USER_AGENT = "fluxion-flow"
 
 
 @dataclass(frozen=True)
@@ -111,9 +105,7 @@ class HttpClient:
         self.name = name
         self.base = base
         headers = {str(n): str(v) for n, v in (options["headers"] or {}).items()}
-        for header, value in headers.items():
-            if _SECRET_HEADER.search(header):
-                register_secret(value)
+        register_secret_headers(headers)
         mine = [("User-Agent", USER_AGENT), ("Accept", "application/json, */*"), *headers.items()]
         self._headers = [_sent(n, header_value(n, v, f"connection '{name}'")) for n, v in mine]
         self._retried = frozenset(options["retry_statuses"])
@@ -212,17 +204,6 @@ def shown_url(url: str) -> str:
     parts = urlsplit(url)
     host = parts.netloc.rpartition("@")[2]
     return redact(f"{parts.scheme}://{host}{parts.path}" if host else parts.path)
-
-
-def retry_after(headers: httpx.Headers) -> float | None:
-    """The seconds that a Retry-After header asks to wait (RFC 9110, section 10.2.3); ``None`` without a good one."""
-    text = headers.get("retry-after", "").strip()
-    if text.isascii() and text.isdigit():
-        return float(text)
-    try:
-        return max(parsedate_to_datetime(text).timestamp() - time.time(), 0.0)
-    except (ValueError, TypeError, OverflowError):
-        return None
 
 
 def _said(answer: HttpAnswer) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 from fluxion_flow.connect.encoding import encode_value
+from fluxion_flow.connect.http import is_header_name
 from fluxion_flow.core.expressions.nodes import Ask, Const, Node
 from fluxion_flow.core.expressions.operators.randomness import site
 from fluxion_flow.core.expressions.parse import Parser
@@ -24,7 +25,6 @@ from fluxion_flow.enrich.templates import (
     filled,
     header_value,
     host_part,
-    is_header_name,
     places_in,
     query_pairs,
 )

@@ -16,6 +16,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from fluxion_flow.connect.connections import CONNECTIONS
+from fluxion_flow.connect.http import is_header_name
 from fluxion_flow.core.expressions.operators.randomness import site
 from fluxion_flow.core.expressions.parse import Parser
 from fluxion_flow.core.stages.external import ExternalCollection, opens_collections
@@ -31,7 +32,7 @@ from fluxion_flow.enrich.on_error import ON_ERROR, read_on_error
 from fluxion_flow.enrich.settings import Settings
 from fluxion_flow.enrich.sql import OPTIONS as SQL_OPTIONS
 from fluxion_flow.enrich.sql import SqlTarget
-from fluxion_flow.enrich.templates import header_value, is_header_name, places_in
+from fluxion_flow.enrich.templates import header_value, places_in
 from fluxion_flow.errors import Where
 
 OWN = {"sql": SQL_OPTIONS, "http": HTTP_OPTIONS}

@@ -7,6 +7,7 @@ from collections.abc import Callable, Hashable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from fluxion_flow.connect.http import is_header_name
 from fluxion_flow.core.environment import Environment
 from fluxion_flow.core.expressions.emit import Atom, Emitter
 from fluxion_flow.core.expressions.nodes import Ask, Const, Node
@@ -26,7 +27,7 @@ from fluxion_flow.enrich.manifests import Operation, find_operation, with_config
 from fluxion_flow.enrich.on_error import ON_ERROR, OnError, read_on_error
 from fluxion_flow.enrich.opened import FunctionTarget
 from fluxion_flow.enrich.settings import Settings
-from fluxion_flow.enrich.templates import header_value, host_part, is_header_name, places_in
+from fluxion_flow.enrich.templates import header_value, host_part, places_in
 from fluxion_flow.errors import Where, did_you_mean
 
 ARGUMENTS = ("connectorId", "connector_id", "operationId", "operation_id", "input", *REFERENCES, *ON_ERROR)

@@ -13,7 +13,6 @@ from fluxion_flow.core.values import MISSING, type_name
 from fluxion_flow.enrich.failures import CallRefused
 
 _PLACE = re.compile(r"\{([^{}]*)\}")
-_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _HEADER_VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
 
 
@@ -60,11 +59,6 @@ def query_pairs(name: str, value: Any, title: str) -> list[tuple[str, str]]:
         return []
     items = value if value.__class__ is list else [value]
     return [(name, value_text(item, f"{title}: query parameter '{name}'")) for item in items]
-
-
-def is_header_name(name: str) -> bool:
-    """Whether HTTP allows such a header name (RFC 9110, section 5.1)."""
-    return bool(_TOKEN.fullmatch(name))
 
 
 def header_value(name: str, value: Any, title: str) -> str:

@@ -11,13 +11,14 @@ from typing import Any
 
 import httpx
 
-from fluxion_connectors.http.failures import RETRIED, HttpError, HttpRefused, HttpUnavailable
+from fluxion_connectors.http.failures import HttpError, HttpRefused, HttpUnavailable
 from fluxion_connectors.http.outgoing import METHODS
 from fluxion_connectors.http.pointer import parse_pointer
 from fluxion_connectors.http.polling import HttpPollingReader, HttpPollingSource
 from fluxion_connectors.http.sink import BODIES, HttpSink, HttpWriter
 from fluxion_connectors.http.templates import fields_in
 from fluxion_connectors.http.webhook import HttpWebhookReader, HttpWebhookSource, SpoolChanged, parse_address
+from fluxion_flow.connect.http import RETRIED
 from fluxion_flow.connect.options import Option
 from fluxion_flow.connect.registry import Connector
 from fluxion_flow.connect.spi import StreamingSource

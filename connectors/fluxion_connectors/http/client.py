@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
 import httpx
 
 from fluxion_connectors.http.failures import HttpRefused, place_of, unreachable
-from fluxion_flow.connect.secrets import register_secret
-
-USER_AGENT = "fluxion-flow"
-_SECRET_HEADER = re.compile(r"auth|cookie|key|token|secret|password|signature", re.IGNORECASE)
+from fluxion_flow.connect.http import USER_AGENT, register_secret_headers
 
 
 def new_client(
@@ -22,16 +18,15 @@ def new_client(
 
     ``timeout`` is in seconds, for connecting and for each wait for the server. ``ca_file`` holds certificates to trust.
     """
-    for name, value in (headers or {}).items():
-        if _SECRET_HEADER.search(name):
-            register_secret(str(value))
+    mine = {name: str(value) for name, value in (headers or {}).items()}
+    register_secret_headers(mine)
     trusted: Any = verify and url.startswith("https:")  # loading the certificates takes long
     if trusted and ca_file is not None:
         import ssl
 
         trusted = ssl.create_default_context(cafile=ca_file)
     limits = httpx.Limits(max_connections=connections, max_keepalive_connections=connections)
-    own = {"User-Agent": USER_AGENT, **{name: str(value) for name, value in (headers or {}).items()}}
+    own = {"User-Agent": USER_AGENT, **mine}
     return httpx.Client(headers=own, timeout=timeout, limits=limits, verify=trusted, follow_redirects=False)
 
 

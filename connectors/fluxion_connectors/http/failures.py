@@ -5,16 +5,14 @@ Source of the statuses: RFC 9110 (HTTP Semantics), sections 10.2.3 (Retry-After)
 
 from __future__ import annotations
 
-import time
 from collections.abc import Collection
-from email.utils import parsedate_to_datetime
 
 import httpx
 
+from fluxion_flow.connect.http import RETRIED, retry_after
 from fluxion_flow.connect.secrets import redact
 from fluxion_flow.errors import FluxionError
 
-RETRIED = (408, 421, 425, 429, 500, 502, 503, 504, 507, 520, 521, 522, 523, 524)
 _SHOWN = 200
 
 
@@ -71,18 +69,7 @@ def failure_of(response: httpx.Response, retried: Collection[int] = RETRIED) -> 
     if body:
         text += f": {body if len(body) <= _SHOWN else body[: _SHOWN - 3] + '...'}"
     if status in retried:
-        return HttpUnavailable(text, status=status, retry_after=retry_after(response))
+        return HttpUnavailable(text, status=status, retry_after=retry_after(response.headers))
     if 300 <= status < 400 and "location" in response.headers:
         text += f"; it redirects to {place_of(request.url.join(response.headers['location']))}: set the url to that"
     return HttpRefused(text, status=status)
-
-
-def retry_after(response: httpx.Response) -> float | None:
-    """The seconds that a Retry-After header asks to wait: a number, or a date; ``None`` without a good one."""
-    text = response.headers.get("retry-after", "").strip()
-    if text.isascii() and text.isdigit():
-        return float(text)
-    try:
-        return max(parsedate_to_datetime(text).timestamp() - time.time(), 0.0)
-    except (ValueError, TypeError, OverflowError):
-        return None

@@ -9,15 +9,16 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import repeat
 from typing import Any
 
 from fluxion_connectors.http.templates import fields_in, fill
-from fluxion_flow.connect.encoding import encode_document, encode_value
+from fluxion_flow.connect.encoding import encode_bare, encode_document, encode_value
 from fluxion_flow.connect.expressions import Expression
+from fluxion_flow.connect.http import is_header_name
 from fluxion_flow.connect.spi import Batch
 
 METHODS = ("POST", "PUT", "PATCH", "DELETE")
-_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _HEADER_VALUE = re.compile(r"[\x21-\x7e](?:[\t\x20-\x7e]*[\x21-\x7e])?")
 
 Errors = dict[int, Exception]
@@ -31,9 +32,9 @@ class Outgoing:
     index: int
     text: bytes | None
     key: str
-    method: str = ""
-    url: str = ""
-    headers: Mapping[str, str] | None = None
+    method: str
+    url: str
+    headers: Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ class Layout:
     """
 
     url: str
-    method: str | Expression = "POST"
+    method: Expression
     value: Expression | None = None
     headers: Expression | None = None
     key: Expression | None = None
@@ -54,25 +55,11 @@ class Layout:
         """What is sent of the batch's documents, in their order, and why the others make no request."""
         errors: Errors = {}
         texts = self._texts(batch, errors)
-        keys: Sequence[str | None] = document_keys(batch, texts)
-        if not self.single:
-            made = [(index, text, key) for index, (text, key) in enumerate(zip(texts, keys, strict=True))]
-            return [Outgoing(index, text, key or "") for index, text, key in made if index not in errors], errors
-        if self.key is not None:
-            keys = list(self.key.converted(batch, _key, errors))
-        methods: Sequence[str | None] = [self.method] * len(texts) if isinstance(self.method, str) else ()
-        if isinstance(self.method, Expression):
-            methods = list(self.method.converted(batch, method_of, errors))
-        headers: Sequence[Any] = [None] * len(texts)
-        if self.headers is not None:
-            headers = list(self.headers.converted(batch, _headers, errors))
-        urls = self._urls(batch, errors)
-        columns = zip(texts, keys, methods, urls, headers, strict=True)
-        return [
-            Outgoing(index, text, key or "", method or "", url, more)
-            for index, (text, key, method, url, more) in enumerate(columns)
-            if index not in errors
-        ], errors
+        keys = document_keys(batch, texts) if self.key is None else self.key.converted(batch, _key, errors)
+        methods = self.method.converted(batch, method_of, errors)
+        headers = repeat({}, len(texts)) if self.headers is None else self.headers.converted(batch, _headers, errors)
+        columns = zip(texts, keys, methods, self._urls(batch, errors), headers, strict=True)
+        return [Outgoing(index, *parts) for index, parts in enumerate(columns) if index not in errors], errors
 
     def _texts(self, batch: Batch, errors: Errors) -> list[bytes | None]:
         if self.value is not None:
@@ -139,7 +126,7 @@ def _headers(value: Any) -> Mapping[str, str]:
     if not isinstance(value, Mapping):
         raise ValueError(f"the headers must be an object, got {type(value).__name__}")
     for name in value:
-        if not _HEADER_NAME.fullmatch(name):
+        if not is_header_name(name):
             raise ValueError(f"{name!r} is no name of a header")
     return {name: _header_text(f"header {name!r}", item) for name, item in value.items() if item is not None}
 
@@ -148,7 +135,7 @@ def _header_text(what: str, value: Any) -> str:
     """What stands in a header. Raises :class:`ValueError`, without the value, for what would break out of its line."""
     if isinstance(value, (dict, list, bytes)):
         raise ValueError(f"{what} cannot be a value of type {type(value).__name__}")
-    text = value if isinstance(value, str) else encode_value(value).decode().strip('"')
+    text = encode_bare(value).decode()
     if text and not _HEADER_VALUE.fullmatch(text):
         raise ValueError(f"{what} would hold a line break or another character that headers cannot")
     return text

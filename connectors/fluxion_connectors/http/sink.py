@@ -18,11 +18,12 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from fluxion_connectors.http.client import new_client, request
-from fluxion_connectors.http.failures import RETRIED, HttpError, HttpRefused, HttpUnavailable, failure_of, place_of
+from fluxion_connectors.http.failures import HttpError, HttpRefused, HttpUnavailable, failure_of, place_of
 from fluxion_connectors.http.outgoing import Layout, Outgoing, method_of
 from fluxion_connectors.http.pointer import found_at, parse_pointer
 from fluxion_connectors.http.templates import fields_in
 from fluxion_flow.connect.expressions import Expression
+from fluxion_flow.connect.http import RETRIED
 from fluxion_flow.connect.secrets import redact
 from fluxion_flow.connect.spi import Batch, Cursor, DeliveryError, SinkWriter, StreamingSink
 
@@ -63,17 +64,16 @@ class HttpSink(StreamingSink):
         if body not in BODIES:
             raise ValueError(f"body must be one of {', '.join(BODIES)}, got {body!r}")
         self.url = url
-        if isinstance(method, Expression) and method.constant:
-            method = method.value
+        how = method if isinstance(method, Expression) else Expression(method)
+        self.method = method_of(how.value) if how.constant else how
         if body != "document":
-            if isinstance(method, Expression):
+            if not how.constant:
                 raise ValueError("a method that depends on a document needs body 'document'")
             if document_headers is not None or idempotency_key is not None:
                 raise ValueError("headers and keys of single documents need body 'document'")
-        self.method = method if isinstance(method, Expression) else method_of(method)
         self.layout = Layout(
             url,
-            self.method,
+            how,
             value,
             document_headers,
             idempotency_key,
@@ -155,7 +155,7 @@ class HttpWriter(SinkWriter):
         texts = [one.text or b"" for one in outgoing]
         content = b"[" + b",".join(texts) + b"]" if self._sink.body == "array" else b"\n".join(texts) + b"\n"
         key = hashlib.sha256("".join(one.key for one in outgoing).encode()).hexdigest()
-        answer = self._send(str(self._sink.method), self._sink.url, content, key)
+        answer = self._send(outgoing[0].method, self._sink.url, content, key, {})
         if self._sink.errors is None:
             return {}
         return {outgoing[n].index: error for n, error in self._errors_in(answer, len(texts)).items()}
@@ -172,10 +172,8 @@ class HttpWriter(SinkWriter):
         answers = every(send, outgoing)
         return {one.index: error for one, error in zip(outgoing, answers, strict=True) if error is not None}
 
-    def _send(
-        self, method: str, url: str, content: bytes | None, key: str, more: Mapping[str, str] | None = None
-    ) -> Any:
-        headers = {**self._headers, **(more or {})}
+    def _send(self, method: str, url: str, content: bytes | None, key: str, more: Mapping[str, str]) -> Any:
+        headers = {**self._headers, **more}
         if content is None:
             headers.pop("Content-Type", None)
         if self._sink.idempotency_header:

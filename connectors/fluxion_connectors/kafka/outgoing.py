@@ -11,7 +11,7 @@ from typing import Any, Protocol
 from confluent_kafka import Producer
 
 from fluxion_connectors.kafka.registry import Encode
-from fluxion_flow.connect.encoding import encode_lines, encode_value
+from fluxion_flow.connect.encoding import encode_bare, encode_lines, encode_value
 from fluxion_flow.connect.expressions import Expression
 from fluxion_flow.connect.spi import Batch
 
@@ -154,12 +154,7 @@ def to_bytes(value: Any) -> bytes | None:
 
     Raises :class:`ValueError` for what JSON cannot hold.
     """
-    if value.__class__ is str:
-        return value.encode()
-    if value is None or value.__class__ is bytes:
-        return value
-    text = encode_value(value)
-    return text[1:-1] if text.startswith(b'"') else text
+    return value if value is None or value.__class__ is bytes else encode_bare(value)
 
 
 def _headers(value: Any) -> Headers | None:
