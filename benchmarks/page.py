@@ -170,10 +170,15 @@ def _costs(rows: list[dict[str, Any]]) -> list[str]:
     return lines
 
 
+def _beside(row: dict[str, Any], rival: str, rows: list[dict[str, Any]]) -> dict[str, Any] | None:
+    """The row of the same job beside the rival whose name begins so."""
+    return next((one for one in rows if one["job"] == row["job"] and one["beside"].startswith(rival)), None)
+
+
 def _limit_of(row: dict[str, Any], rows: list[dict[str, Any]]) -> str:
     """What the limit of a missed row was measured to be."""
     if row["job"].startswith("Kafka → stages"):
-        loop = next((one for one in rows if one["job"] == row["job"] and one["beside"].startswith("bare loop")), None)
+        loop = _beside(row, "bare loop", rows)
         if loop is None:
             return ""
         if row is loop:
@@ -227,7 +232,7 @@ def _limit_of_files(row: dict[str, Any], rows: list[dict[str, Any]]) -> str:
             "delivery, and what each run has to begin and end."
         )
     of = "the same compiled code" if row["beside"].startswith("best plain") else "best plain"
-    other = next((one for one in rows if one["job"] == row["job"] and one["beside"].startswith(of)), None)
+    other = _beside(row, of, rows)
     if other is None:
         return ""
     most = row["median"] / other["median"]

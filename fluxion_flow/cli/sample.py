@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -31,11 +31,11 @@ class Sampled:
     rejects: list[dict[str, Any]] = field(default_factory=list)
     complete: bool = False
 
-    def by_partition(self) -> dict[str, list[dict[str, Any]]]:
-        """The documents of each partition."""
+    def by_partition(self, kept: Iterable[int] | None = None) -> dict[str, list[dict[str, Any]]]:
+        """The documents of each partition; with ``kept``, those at these indexes."""
         found: dict[str, list[dict[str, Any]]] = {}
-        for document, (partition, _) in zip(self.documents, self.places, strict=True):
-            found.setdefault(partition, []).append(document)
+        for index in range(len(self.documents)) if kept is None else kept:
+            found.setdefault(self.places[index][0], []).append(self.documents[index])
         return found
 
 
@@ -151,7 +151,4 @@ def _through(
             kept.remove(index)
             partition, position = found.places[index]
             failures.append({"step": "stages", "partition": partition, "position": position, "error": str(error)})
-    parts: dict[str, list[dict[str, Any]]] = {}
-    for index in kept:
-        parts.setdefault(found.places[index][0], []).append(found.documents[index])
-    return run_partitions(parts, list(plan.stages), resources, time_of, streams=streams), failures
+    return run_partitions(found.by_partition(kept), list(plan.stages), resources, time_of, streams=streams), failures

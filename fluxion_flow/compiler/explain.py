@@ -154,8 +154,13 @@ def _stream(plan: Plan, stream: StreamPlan, letters: Sequence[DeadLetterSink], c
         policy_text(stream.policy, name, "what cannot be decoded"),
         dead_letters=name,
     )
-    joins = [step for step in plan.steps if isinstance(step, WindowStep) and isinstance(step.place.stage, StreamJoin)]
-    joined = next(step.id for step in joins if getattr(step.place.stage, "stream", "") == stream.name)
+    joined = next(
+        step.id
+        for step in plan.steps
+        if isinstance(step, WindowStep)
+        and isinstance(stage := step.place.stage, StreamJoin)
+        and stage.stream == stream.name
+    )
     return StreamView(source, tuple(_step(step, letters, code) for step in stream.steps), joined)
 
 

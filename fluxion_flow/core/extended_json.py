@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 
 from .stages.shapes import Document
-from .values import INT32_MAX, INT32_MIN, to_millis
+from .values import EPOCH, INT32_MAX, INT32_MIN, to_millis
 
 
 def from_extended(value: Any) -> Any:
@@ -40,9 +40,6 @@ def from_extended(value: Any) -> Any:
     return value
 
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
-
-
 def _read_date(value: Document) -> datetime:
     content = value["$date"]
     if content.__class__ is dict:
@@ -51,7 +48,7 @@ def _read_date(value: Document) -> datetime:
         moment = msgspec.convert(content, datetime)
         moment = moment.replace(tzinfo=timezone.utc) if moment.tzinfo is None else moment.astimezone(timezone.utc)
         return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
-    return _EPOCH + timedelta(milliseconds=content)
+    return EPOCH + timedelta(milliseconds=content)
 
 
 def _read_double(value: Document) -> float:
@@ -133,7 +130,7 @@ def to_extended(value: Any) -> Any:
 def _date_content(moment: datetime) -> str | dict[str, str]:
     moment = moment.replace(tzinfo=timezone.utc) if moment.tzinfo is None else moment.astimezone(timezone.utc)
     if moment.year < 1970:
-        return {"$numberLong": str((moment - _EPOCH) // timedelta(milliseconds=1))}
+        return {"$numberLong": str(to_millis(moment))}
     return f"{moment:%Y-%m-%dT%H:%M:%S}.{moment.microsecond // 1000:03d}Z"
 
 
