@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from bytewax.testing import cluster_main, run_main
-from fluxion_connectors.memory import MemorySink, MemorySource, clear
+from fluxion_connectors.memory import MemorySource
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from on_workers import with_late
 from test_same_as_offline import exact
 from test_windows_as_offline import PARTITIONS, seconds
 
@@ -74,30 +74,13 @@ def streamed(
     **config: Any,
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """What the sink got, and the late documents of both streams from the dead letters."""
-    clear()
-    sink, letters = MemorySink("out"), MemorySink("dead")
     flow = (
         pipeline("joins")
         .source(MemorySource(left), time_field="t")
         .stream("other", MemorySource(right), time_field="t", stages=own)
         .stages(stages)
-        .sink(sink)
-        .on_error({"dead_letter": letters})
-        .config(batch_size=batch_size, metrics=False, **config)
-        .compile()
     )
-    if workers == 1:
-        run_main(flow)
-    else:
-        cluster_main(flow, [], 0, worker_count_per_proc=workers)
-    late = []
-    for letter in letters.collected():
-        assert letter["errInfo"]["code"] == "late"
-        source = letter["_stream_meta"]["source"]
-        late.append(
-            {"doc": letter["doc"], "partition": source["partition"], "position": source["position"], "window": {}}
-        )
-    return sink.collected(), late
+    return with_late(flow, batch_size, workers, **config)
 
 
 def named(lists: list[list[dict[str, Any]]]) -> Partitions:

@@ -4,7 +4,7 @@ import json
 import random
 
 import pytest
-from bytewax.testing import cluster_main, run_main
+from on_workers import run_on
 
 from fluxion_flow import StreamingPipelineDefinition
 from fluxion_flow.compiler.plan import Plan, make_plan
@@ -46,10 +46,7 @@ def outcome(folder, stages, policy, workers=1, hint=True, **config):
     definition = StreamingPipelineDefinition.from_dict(data)
     assert (make_plan(definition).needs is not None) is hint
     flow = definition.compile()
-    if workers == 1:
-        run_main(flow)
-    else:
-        cluster_main(flow, [], 0, worker_count_per_proc=workers)
+    run_on(flow, workers)
     lines = (folder / "out.jsonl").read_bytes().splitlines()
     dead = folder / "dead.jsonl"
     read = [json.loads(line) for line in dead.read_text().splitlines()] if dead.exists() else []

@@ -5,10 +5,10 @@ from __future__ import annotations
 import collections
 from typing import Any
 
-from bytewax.testing import cluster_main, run_main
 from fluxion_connectors.memory import MemorySink, MemorySource, clear
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from on_workers import run_on
 
 from fluxion_flow import pipeline, run_batch
 from fluxion_flow.core.program import DocumentError
@@ -109,10 +109,7 @@ def streamed(
         .config(batch_size=batch_size, metrics=False, **config)
         .compile()
     )
-    if workers == 1:
-        run_main(flow)
-    else:
-        cluster_main(flow, [], 0, worker_count_per_proc=workers)
+    run_on(flow, workers)
     return sink.collected()
 
 
