@@ -23,10 +23,7 @@ from ..core.query import parse_query
 from ..core.stages import Keyed, Stage, Whole, parse_stages
 from ..core.stages.in_order import InOrder
 from ..core.stages.limit import Slice
-from ..core.stages.look_back import look_back
 from ..core.stages.match import Match
-from ..core.stages.set_window_fields import SetWindowFields
-from ..core.stages.shapes import check_windows
 from ..core.stages.stream_join import StreamJoin
 from ..core.stages.windowed import WindowStage
 from ..core.streams import PreparedStream, check_streams
@@ -36,6 +33,7 @@ from ..errors import Problems, Where, did_you_mean
 from ..policy.model import StreamingErrorPolicy
 from ..runtime.clocks import Clocks
 from ..runtime.windows import WindowPlace
+from .stream_shapes import check_shapes, in_stream, orders
 
 PLAN = "_fluxion_plan"
 """The attribute of a compiled dataflow that holds its plan."""
@@ -230,7 +228,7 @@ def make_plan(definition: StreamingPipelineDefinition) -> Plan:
     bounded = is_bounded(definition, source) and all(each.bounded for each in sources.values())
     emit = definition.config.emit or ("final" if bounded else "update")
     if not bounded:
-        stages = _in_stream(stages, definition.source.time_field, problems)
+        stages = in_stream(stages, definition.source.time_field, problems)
     check_shapes(stages, bounded, emit, definition.source.title, problems)
     resources = definition.resources
     event_time = event_time_of(stages, resources, Where.at("source", "time_field"), problems)
@@ -291,61 +289,11 @@ def _clocks(
     return Clocks(event_time, min(idle, default=None), times)
 
 
-def _in_stream(stages: Sequence[Stage], time_field: Any, problems: Problems) -> list[Stage]:
-    """The stages as an open stream runs them: $setWindowFields in the order of event time, where it looks back only."""
-    found: list[Stage] = []
-    for stage in stages:
-        made: Stage | None = stage
-        if isinstance(stage, SetWindowFields):
-            made = look_back(stage, time_field, problems)
-        if made is not None:
-            found.append(made)
-    return found
-
-
 def is_bounded(definition: StreamingPipelineDefinition, source: Any) -> bool:
     """Whether the source completes some day. A Bytewax source says so with the option ``bounded``."""
     if isinstance(source, StreamingSource):
         return source.bounded
     return bool(definition.source.options.get("bounded", False))
-
-
-def check_shapes(stages: Sequence[Stage], bounded: bool, emit: str, source: str, problems: Problems) -> None:
-    """Report the stages that this source can never finish."""
-    if not bounded and emit == "final":
-        hint = "use 'update', which sends each changed group after every batch"
-        problems.add(
-            Where.at("config", "emit"), f"'final' needs a source that completes, and source {source!r} never does", hint
-        )
-    check_windows(stages, problems)
-    updating: Stage | None = None
-    window: WindowStage | InOrder | None = None
-    for stage in stages:
-        if isinstance(stage, (WindowStage, InOrder)):
-            window = stage
-        elif isinstance(window, InOrder) and isinstance(stage, (Keyed, Whole)) and _orders(stage):
-            what = f"depends on the order of documents, which {window.name} keeps by key only"
-            problems.add(stage.where, what, "use accumulators that do not, or a window stage")
-        elif window is not None and isinstance(stage, (Keyed, Whole)) and (window.early or window.corrects):
-            what = f"stands behind {window.name}, which sends early or corrected results of the same window again"
-            problems.add(stage.where, what, "only per-document stages may follow; leave out emit and onLate: update")
-        elif window is not None and isinstance(stage, Keyed) and stage.ordered and not bounded:
-            what = f"keeps its documents by the window that they came of, and windows of source {source!r} never end"
-            problems.add(stage.where, what, "use accumulators that do not depend on the order of documents")
-        if isinstance(stage, Whole) and not bounded and not isinstance(stage, Slice):
-            problems.add(
-                stage.where,
-                f"needs every document, but source {source!r} never completes",
-                f"{stage.name.lstrip('$')} inside a window, or use a bounded source",
-            )
-        elif updating is not None and isinstance(stage, (Keyed, Whole)):
-            problems.add(
-                stage.where,
-                f"stands behind {updating.name}, which sends the same key again whenever it changes",
-                "only per-document stages may follow; use a bounded source with emit: final",
-            )
-        elif isinstance(stage, Keyed) and emit == "update":
-            updating = stage
 
 
 def steps_of(definition: StreamingPipelineDefinition, stages: Sequence[Stage], emit: str) -> list[Step]:
@@ -492,15 +440,6 @@ def _index(stage: Stage) -> int:
     return next(part for part in stage.where.parts if isinstance(part, int))
 
 
-def _orders(stage: Keyed | Whole) -> bool:
-    return isinstance(stage, Whole) or stage.ordered
-
-
 def _order_matters(rest: Sequence[Segment]) -> bool:
     """Whether a later step's result depends on the order of its input."""
-    for segment in rest:
-        if isinstance(segment.end, Whole):
-            return True
-        if isinstance(segment.end, Keyed) and segment.end.ordered:
-            return True
-    return False
+    return any(isinstance(segment.end, (Keyed, Whole)) and orders(segment.end) for segment in rest)
