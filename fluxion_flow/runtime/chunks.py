@@ -14,9 +14,10 @@ written about three times, however often there is a checkpoint, and what is stor
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 from bytewax.operators import StatefulBatchLogic
@@ -110,9 +111,45 @@ def is_chunk(item: Any) -> bool:
     return item[1].__class__ is tuple
 
 
-def not_read(pipeline: str, step: str) -> RunFailed:
-    """The end of a run whose input ended before a part's chunks were read; nothing that came has been lost."""
-    return RunFailed(pipeline, step, FluxionError("parts of its state were not read in time; run it once more"))
+class ChunkedLogic(StatefulBatchLogic[Any, Any, Any]):
+    """A part whose stored state may lie in chunks: what comes before they are read is early, and waits for them."""
+
+    def __init__(self, pipeline: str, step: str) -> None:
+        self._names = pipeline, step
+        self._early: list[Any] = []
+
+    @abstractmethod
+    def _ready(self) -> bool:
+        """Whether the state is here; a resumed one is read as soon as its chunks are."""
+
+    @abstractmethod
+    def _take(self, items: list[Any]) -> list[Any]:
+        """Work on items, the state being here; answers what comes of them."""
+
+    def on_batch(self, values: list[Any]) -> tuple[list[Any], bool]:
+        return self._work([*self._early, *(item for _, item in values)])
+
+    def on_notify(self) -> tuple[list[Any], bool]:
+        return self._work(self._early)
+
+    def notify_at(self) -> datetime | None:
+        return datetime.now(timezone.utc) + SOON if self._early else None
+
+    def on_eof(self) -> tuple[list[Any], bool]:
+        """Raises :class:`RunFailed` where the input ends before the chunks were read; nothing that came is lost."""
+        if not self._early:
+            return [], StatefulBatchLogic.RETAIN
+        out, _ = self._work(self._early)
+        if self._early:
+            raise RunFailed(*self._names, FluxionError("parts of its state were not read in time; run it once more"))
+        return out, StatefulBatchLogic.RETAIN
+
+    def _work(self, items: list[Any]) -> tuple[list[Any], bool]:
+        if not self._ready():
+            self._early = items
+            return [], StatefulBatchLogic.RETAIN
+        self._early = []
+        return self._take(items), StatefulBatchLogic.RETAIN
 
 
 class Ledger:

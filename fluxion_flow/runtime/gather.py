@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import datetime, timezone
 from typing import Any
-
-from bytewax.operators import StatefulBatchLogic
 
 from ..connect.spi import Batch, Document
 from ..core.environment import Environment
 from ..core.stages.shapes import Whole
-from .chunks import SOON, Ledger, Vault, not_read
+from .chunks import ChunkedLogic, Ledger, Vault
 from .failure import RunFailed
 from .items import Completed, Completion, Ordered, as_plain, from_plain, to_part
 from .limits import Limits, Watched
@@ -41,10 +38,11 @@ class GatherStep:
         return GatherLogic(self, resume)
 
 
-class GatherLogic(StatefulBatchLogic[Any, Any, Any]):
+class GatherLogic(ChunkedLogic):
     """All documents of a bounded source, in the order of an offline run."""
 
     def __init__(self, step: GatherStep, resume: Any) -> None:
+        super().__init__(step.run.pipeline, step.step)
         self._step = step
         self._completion = Completion()
         self._chunks: list[tuple[tuple[str, int, int], list[Document]]] = []
@@ -57,7 +55,6 @@ class GatherLogic(StatefulBatchLogic[Any, Any, Any]):
         self._timestamp = 0
         self._told = False
         self._row: dict[str, Any] | None = None
-        self._early: list[Any] = []
         if resume is not None:
             resume = _upgraded(resume, step.step)
             self._told, self._timestamp = resume["told"], resume["timestamp"]
@@ -66,7 +63,6 @@ class GatherLogic(StatefulBatchLogic[Any, Any, Any]):
         self._ledger = Ledger(self._pack_fresh, self._pack_all, resume)
 
     def _ready(self) -> bool:
-        """Whether what was gathered is here; a resumed memory is read as soon as its chunks are."""
         if self._row is None:
             return True
         if not self._step.vault.has(PART, self._ledger.slots):
@@ -78,28 +74,7 @@ class GatherLogic(StatefulBatchLogic[Any, Any, Any]):
         self._count = sum(len(documents) for _, documents in self._chunks)
         return True
 
-    def on_batch(self, values: list[Any]) -> tuple[list[Any], bool]:
-        return self._work([*self._early, *(item for _, item in values)])
-
-    def on_notify(self) -> tuple[list[Any], bool]:
-        return self._work(self._early)
-
-    def notify_at(self) -> datetime | None:
-        return datetime.now(timezone.utc) + SOON if self._early else None
-
-    def on_eof(self) -> tuple[list[Any], bool]:
-        if not self._early:
-            return [], StatefulBatchLogic.RETAIN
-        out, _ = self._work(self._early)
-        if self._early:
-            raise not_read(self._step.run.pipeline, self._step.step)
-        return out, StatefulBatchLogic.RETAIN
-
-    def _work(self, items: list[Any]) -> tuple[list[Any], bool]:
-        if not self._ready():
-            self._early = items
-            return [], StatefulBatchLogic.RETAIN
-        self._early = []
+    def _take(self, items: list[Any]) -> list[Any]:
         out: list[Any] = []
         for item in items:
             if item.__class__ is not Completed:
@@ -115,7 +90,7 @@ class GatherLogic(StatefulBatchLogic[Any, Any, Any]):
                     self._told = True
                 out.append(Completed(self._step.step, PART, 1))
         self._step.watched.keys(PART, self._count)
-        return out + self._ledger.moved(PART, self._fresh, self._count), StatefulBatchLogic.RETAIN
+        return out + self._ledger.moved(PART, self._fresh, self._count)
 
     def _gather(self, chunks: list[tuple[tuple[str, int, int], list[Document]]]) -> None:
         self._chunks += chunks

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import datetime, timezone
 from typing import Any
-
-from bytewax.operators import StatefulBatchLogic
 
 from ..connect.spi import Batch, Document
 from ..core.stages.group_fold import Fold
 from ..core.stages.group_home import Home
 from ..core.stages.shapes import Keyed, KeyedState
-from .chunks import SOON, Ledger, Vault, not_read
+from .chunks import ChunkedLogic, Ledger, Vault
 from .folding import Folds
 from .forget import Recency
 from .items import Completed, Completion, Ordered, Partial, Touched, as_plain, from_plain
@@ -57,10 +54,11 @@ class GroupStep:
         return GroupLogic(self, resume)
 
 
-class GroupLogic(StatefulBatchLogic[Any, Any, Any]):
+class GroupLogic(ChunkedLogic):
     """One logical partition of a keyed stage."""
 
     def __init__(self, step: GroupStep, resume: Any) -> None:
+        super().__init__(step.run.pipeline, step.step)
         self._step = step
         self._fold: Fold | None = None
         self._home: Home | None = None
@@ -76,8 +74,6 @@ class GroupLogic(StatefulBatchLogic[Any, Any, Any]):
         """The keys that have changed since they were last packed."""
         self._row: dict[str, Any] | None = None
         """The stored state, until it has been read: its chunks are elsewhere."""
-        self._early: list[Any] = []
-        """What came before the chunks."""
         if resume is not None:
             resume = upgraded(resume, step.step)
             self._part, self._sequence, self._timestamp = resume["part"], resume["sequence"], resume["timestamp"]
@@ -102,7 +98,6 @@ class GroupLogic(StatefulBatchLogic[Any, Any, Any]):
             self._home.attached = self._row is None
 
     def _ready(self) -> bool:
-        """Whether the state is here; a resumed one is read as soon as its chunks are."""
         if self._row is None:
             return True
         if not self._step.vault.has(self._part, self._ledger.slots):
@@ -130,27 +125,9 @@ class GroupLogic(StatefulBatchLogic[Any, Any, Any]):
         if not self._part:
             self._part = values[0][0]
             self._settle()
-        return self._work([*self._early, *(item for _, item in values)])
+        return super().on_batch(values)
 
-    def on_notify(self) -> tuple[list[Any], bool]:
-        return self._work(self._early)
-
-    def notify_at(self) -> datetime | None:
-        return datetime.now(timezone.utc) + SOON if self._early else None
-
-    def on_eof(self) -> tuple[list[Any], bool]:
-        if not self._early:
-            return [], StatefulBatchLogic.RETAIN
-        out, _ = self._work(self._early)
-        if self._early:
-            raise not_read(self._step.run.pipeline, self._step.step)
-        return out, StatefulBatchLogic.RETAIN
-
-    def _work(self, items: list[Any]) -> tuple[list[Any], bool]:
-        if not self._ready():
-            self._early = items
-            return [], StatefulBatchLogic.RETAIN
-        self._early = []
+    def _take(self, items: list[Any]) -> list[Any]:
         out: list[Any] = []
         changed = dict.fromkeys(self._folded())
         for item in items:
@@ -178,7 +155,7 @@ class GroupLogic(StatefulBatchLogic[Any, Any, Any]):
                 self._updated(changed, out)
         live = len(self._state)
         self._step.watched.keys(self._part, live)
-        return out + self._ledger.moved(self._part, len(self._changed), live), StatefulBatchLogic.RETAIN
+        return out + self._ledger.moved(self._part, len(self._changed), live)
 
     def _folded(self) -> list[Any]:
         """The keys whose groups have changed where they lie."""
