@@ -6,8 +6,9 @@
 #   sh scripts/env.sh --find    print the Python that would be used; exit 1 when there is none
 #   sh scripts/env.sh --stamp   say that .venv, made by hand, is ready for the present pyproject.toml
 #
-# PYTHON=/path/to/python chooses the interpreter. Packages are installed with uv where there is one, else with pip. Nothing outside the checkout is changed: where no suitable Python is
-# found, uv brings one into .uv/. Plain POSIX sh, for Debian's dash as well as macOS.
+# PYTHON=/path/to/python chooses the interpreter. Packages are installed with uv where there is one, else with pip.
+# Nothing outside the checkout is changed: where no suitable Python is found, uv brings one into .uv/. Plain POSIX sh, for
+# Debian's dash as well as macOS.
 
 set -u
 cd "$(dirname "$0")/.." || exit 1

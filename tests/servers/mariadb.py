@@ -12,14 +12,13 @@ import shutil
 import signal
 import subprocess
 import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.servers.ports import free_ports
-from tests.servers.sessions import running
+from tests.servers.sessions import await_answers, running
 
 PASSWORD = "maria-Tr0ub4dor&3"
 START = 60.0
@@ -73,12 +72,7 @@ class MariaServer:
             self._process = subprocess.Popen(
                 [str(_program("mariadbd")), "--no-defaults", "--skip-name-resolve", *arguments], stdout=log, stderr=log
             )
-        until = time.monotonic() + START
-        while not self._answers():
-            if self._process.poll() is not None or time.monotonic() > until:
-                self.stop()
-                raise RuntimeError(f"MariaDB did not start:\n{(self.folder / 'log').read_text()[-2000:]}")
-            time.sleep(0.1)
+        await_answers(self._process, self._answers, START, self.folder / "log")
 
     def stop(self) -> None:
         """Stop it as in a crash: connections break, what was committed is recovered at the next start."""

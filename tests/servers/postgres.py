@@ -14,14 +14,13 @@ import shutil
 import signal
 import subprocess
 import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.servers.ports import free_ports
-from tests.servers.sessions import running
+from tests.servers.sessions import await_answers, running
 
 PASSWORD = "pg-Tr0ub4dor&3"
 PLACES = ("/usr/lib/postgresql/*/bin", "/usr/pgsql-*/bin", "/opt/homebrew/opt/postgresql*/bin")
@@ -91,12 +90,7 @@ class PostgresServer:
                 stderr=log,
                 cwd=self.folder,
             )
-        until = time.monotonic() + START
-        while not self._answers():
-            if self._process.poll() is not None or time.monotonic() > until:
-                self.stop()
-                raise RuntimeError(f"PostgreSQL did not start:\n{(self.folder / 'log').read_text()}")
-            time.sleep(0.05)
+        await_answers(self._process, self._answers, START, self.folder / "log")
 
     def stop(self, *, at_once: bool = True) -> None:
         """Stop it: ``at_once`` as in a crash (connections break, what was committed is recovered at the next start)."""

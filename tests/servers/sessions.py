@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Protocol, TypeVar
 
 import pytest
@@ -18,6 +21,18 @@ class Server(Protocol):
 
 
 S = TypeVar("S", bound=Server)
+
+
+def await_answers(process: subprocess.Popen[bytes], answers: Callable[[], bool], seconds: float, log: Path) -> None:
+    """Return when a server that has been started answers.
+
+    Raises ``RuntimeError`` with the end of its log; whoever made the server removes it, as :func:`running` does.
+    """
+    until = time.monotonic() + seconds
+    while not answers():
+        if process.poll() is not None or time.monotonic() > until:
+            raise RuntimeError(f"the server did not start:\n{log.read_text()[-2000:]}")
+        time.sleep(0.05)
 
 
 def running(make: Callable[[], S], why_absent: str, driver: str) -> Iterator[S]:
